@@ -1,0 +1,117 @@
+/**
+ * Every bound of the broker in one table: a queue without an entry here does not exist.
+ * Settable as `--limit NAME=VALUE` and under `limits` in the configuration.
+ */
+export const LIMITS = {
+  clients: {
+    unit: "count",
+    default: 20_000,
+    min: 1,
+    max: 10_000_000,
+    reason: "open connections, each a file descriptor and some 10 kB",
+  },
+  connectBytes: {
+    unit: "bytes",
+    default: 64 * 1024,
+    min: 64,
+    max: 268_435_460,
+    reason: "size of a CONNECT packet, before anybody is known",
+  },
+  connectTimeoutMs: {
+    unit: "ms",
+    default: 10_000,
+    min: 100,
+    max: 3_600_000,
+    reason: "from accept to a complete CONNECT, and to the end of authentication",
+  },
+  inflight: {
+    unit: "count",
+    default: 100,
+    min: 1,
+    max: 65_535,
+    reason: "unacknowledged PUBLISH packets to one client; 5.0 clients may ask for fewer",
+  },
+  queuedMessages: {
+    unit: "count",
+    default: 10_000,
+    min: 0,
+    max: 100_000_000,
+    reason: "messages waiting for one session",
+  },
+  queuedBytes: {
+    unit: "bytes",
+    default: 16 * 1024 * 1024,
+    min: 0,
+    max: 2 ** 40,
+    reason: "payload and topic bytes waiting for one session",
+  },
+  queuedAgeMs: { unit: "ms", default: 0, min: 0, max: 2 ** 45, reason: "age of a waiting message; 0 sets none" },
+  linkPendingBytes: {
+    unit: "bytes",
+    default: 1024 * 1024,
+    min: 4096,
+    max: 2 ** 31,
+    reason: "output that a slow reader has not taken: then QoS 0 is dropped, QoS 1 and 2 wait",
+  },
+  linkPendingPackets: {
+    unit: "count",
+    default: 8_192,
+    min: 1,
+    max: 10_000_000,
+    reason: "PUBLISH packets that a slow reader has not taken",
+  },
+  linkStallMs: {
+    unit: "ms",
+    default: 60_000,
+    min: 100,
+    max: 3_600_000,
+    reason: "a peer that takes no byte of waiting output for so long is disconnected",
+  },
+  subscriptionsPerSession: {
+    unit: "count",
+    default: 100_000,
+    min: 1,
+    max: 100_000_000,
+    reason: "Topic Filters of one session",
+  },
+  subscriptions: {
+    unit: "count",
+    default: 1_000_000,
+    min: 1,
+    max: 100_000_000,
+    reason: "Topic Filters of all sessions",
+  },
+  topicLevels: { unit: "count", default: 200, min: 1, max: 65_535, reason: "levels of a Topic Name or Topic Filter" },
+  clientIdBytes: { unit: "bytes", default: 65_535, min: 23, max: 65_535, reason: "length of a client identifier" },
+  retained: { unit: "count", default: 250_000, min: 0, max: 100_000_000, reason: "retained messages" },
+  retainedBytes: {
+    unit: "bytes",
+    default: 256 * 1024 * 1024,
+    min: 0,
+    max: 2 ** 40,
+    reason: "payload and topic bytes of all retained messages",
+  },
+  retainedMessageBytes: {
+    unit: "bytes",
+    default: 2 * 1024 * 1024,
+    min: 0,
+    max: 268_435_455,
+    reason: "payload bytes of one retained message",
+  },
+  sessions: { unit: "count", default: 100_000, min: 1, max: 100_000_000, reason: "sessions, connected or not" },
+} as const satisfies Record<string, Limit>;
+
+export interface Limit {
+  unit: "count" | "bytes" | "ms";
+  default: number;
+  min: number;
+  max: number;
+  reason: string;
+}
+
+export type LimitName = keyof typeof LIMITS;
+export type Limits = Record<LimitName, number>;
+
+export function defaultLimits(): Limits {
+  return Object.fromEntries(Object.entries(LIMITS).map(([name, limit]) => [name, limit.default])) as Limits;
+}

@@ -1,0 +1,92 @@
+/**
+ * What the broker needs of the world, and what the world may ask of the broker.
+ * The core imports no `node:` module: sockets, clock, randomness and the log come in through here.
+ */
+
+/** Time as the broker sees it. The host reads its clock once per turn of the event loop. */
+export interface Clock {
+  /** Monotonic milliseconds from an arbitrary start: for every deadline. */
+  nowMs(): number;
+  /** Milliseconds since 1970 of the wall clock: for $SYS and logs only, since it may jump. */
+  wallMs(): number;
+}
+
+export interface Random {
+  /** 128 random bits as 32 hexadecimal digits. */
+  hex128(): string;
+}
+
+export type LogLevel = "error" | "warn" | "info" | "debug" | "trace";
+
+/** Facts of a log line beside its message; undefined fields are left out. */
+export interface LogFields {
+  [name: string]: string | number | boolean | undefined;
+}
+
+export interface Log {
+  /** Ask before building an expensive line: a line is only built when it will be printed. */
+  enabled(level: LogLevel): boolean;
+  error(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  trace(message: string, fields?: LogFields): void;
+}
+
+/** Who is at the other end, as the transport knows it. */
+export interface Peer {
+  /** "127.0.0.1:50312", "[::1]:50312", or a path; "" when there is none. IPv4-mapped addresses are shown as IPv4. */
+  readonly address: string;
+  /** True for loopback addresses, Unix sockets and in-process streams. */
+  readonly local: boolean;
+  /** Name of the listener that accepted it. */
+  readonly listener: string;
+  /** "tcp", "unix", "stream", … */
+  readonly transport: string;
+}
+
+/**
+ * One client's byte stream. Output is gathered and written once per turn of the event loop.
+ *
+ * To send: `const at = link.reserve(size)`, then write exactly `size` bytes to `link.batch` from `at`.
+ * `reserve` may replace `batch`, and the next call of any method may write it out, so keep neither.
+ */
+export interface Link {
+  readonly peer: Peer;
+  readonly batch: Uint8Array;
+  reserve(size: number): number;
+  /** Bytes reserved and not yet taken by the operating system. */
+  readonly pendingBytes: number;
+  /** Stops reading from the peer (back-pressure); bytes already read may still be delivered once. */
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Writes what is gathered, half-closes, reads and discards for a moment, then closes. Idempotent. */
+  end(): void;
+  /** Closes at once, dropping what is gathered. Idempotent. */
+  destroy(): void;
+}
+
+/** What the core gives for each accepted link. None of these is called after `onClose`. */
+export interface LinkHandler {
+  /** Bytes from the peer: `bytes[start, end)`, valid only during the call. */
+  onData(bytes: Uint8Array, start: number, end: number): void;
+  /** `pendingBytes` fell to zero after having been above zero at the end of a flush. */
+  onDrain(): void;
+  /** The peer half-closed, or the stream failed (`error`), or the link was ended or destroyed. Called exactly once. */
+  onClose(error: Error | undefined): void;
+}
+
+/** What a listener hands each accepted link to; the core answers with the link's handler. */
+export type Accept = (link: Link) => LinkHandler;
+
+/** A way in. Implementations live in `transport` and `gateway`, and users write their own. */
+export interface Listener {
+  /** Unique among the broker's listeners. */
+  readonly name: string;
+  /** "tcp://[::]:1883"; with the real port once `listen` has resolved. */
+  readonly url: string;
+  /** Resolves when connections are accepted; rejects with a message that names the address and the reason. */
+  listen(accept: Accept): Promise<void>;
+  /** Stops accepting; links already accepted live on. Idempotent. */
+  close(): Promise<void>;
+}
