@@ -1,3 +1,5 @@
+import type { ProtocolVersion } from "./constants.ts";
+
 /** Reason Codes of MQTT 5.0, §2.4. One name for each meaning; 0x00 has three names, by the packet that carries it. */
 export const ReasonCode = {
   Success: 0x00,
@@ -48,113 +50,134 @@ export const ReasonCode = {
 } as const;
 export type ReasonCode = (typeof ReasonCode)[keyof typeof ReasonCode];
 
-type Code<Name extends keyof typeof ReasonCode> = (typeof ReasonCode)[Name];
+type ReasonName = keyof typeof ReasonCode;
+type Code<Name extends ReasonName> = (typeof ReasonCode)[Name];
+
+/** Makes the test of one packet: may it carry this number? From the same list as its type, so the two agree. */
+function carries<Name extends ReasonName>(names: readonly Name[]): (code: number) => code is Code<Name> {
+  const codes = new Set<number>(names.map((name) => ReasonCode[name]));
+  return (code): code is Code<Name> => codes.has(code);
+}
 
 /** §3.2.2.2 */
-export type ConnackReasonCode = Code<
-  | "Success"
-  | "UnspecifiedError"
-  | "MalformedPacket"
-  | "ProtocolError"
-  | "ImplementationSpecificError"
-  | "UnsupportedProtocolVersion"
-  | "ClientIdentifierNotValid"
-  | "BadUserNameOrPassword"
-  | "NotAuthorized"
-  | "ServerUnavailable"
-  | "ServerBusy"
-  | "Banned"
-  | "BadAuthenticationMethod"
-  | "TopicNameInvalid"
-  | "PacketTooLarge"
-  | "QuotaExceeded"
-  | "PayloadFormatInvalid"
-  | "RetainNotSupported"
-  | "QosNotSupported"
-  | "UseAnotherServer"
-  | "ServerMoved"
-  | "ConnectionRateExceeded"
->;
+const CONNACK_NAMES = [
+  "Success",
+  "UnspecifiedError",
+  "MalformedPacket",
+  "ProtocolError",
+  "ImplementationSpecificError",
+  "UnsupportedProtocolVersion",
+  "ClientIdentifierNotValid",
+  "BadUserNameOrPassword",
+  "NotAuthorized",
+  "ServerUnavailable",
+  "ServerBusy",
+  "Banned",
+  "BadAuthenticationMethod",
+  "TopicNameInvalid",
+  "PacketTooLarge",
+  "QuotaExceeded",
+  "PayloadFormatInvalid",
+  "RetainNotSupported",
+  "QosNotSupported",
+  "UseAnotherServer",
+  "ServerMoved",
+  "ConnectionRateExceeded",
+] as const;
+export type ConnackReasonCode = Code<(typeof CONNACK_NAMES)[number]>;
+export const isConnackReasonCode = carries(CONNACK_NAMES);
 
 /** §3.4.2.1 and §3.5.2.1: PUBACK and PUBREC allow the same codes. */
-export type PubackReasonCode = Code<
-  | "Success"
-  | "NoMatchingSubscribers"
-  | "UnspecifiedError"
-  | "ImplementationSpecificError"
-  | "NotAuthorized"
-  | "TopicNameInvalid"
-  | "PacketIdentifierInUse"
-  | "QuotaExceeded"
-  | "PayloadFormatInvalid"
->;
+const PUBACK_NAMES = [
+  "Success",
+  "NoMatchingSubscribers",
+  "UnspecifiedError",
+  "ImplementationSpecificError",
+  "NotAuthorized",
+  "TopicNameInvalid",
+  "PacketIdentifierInUse",
+  "QuotaExceeded",
+  "PayloadFormatInvalid",
+] as const;
+export type PubackReasonCode = Code<(typeof PUBACK_NAMES)[number]>;
+export const isPubackReasonCode = carries(PUBACK_NAMES);
 
 /** §3.6.2.1 and §3.7.2.1: PUBREL and PUBCOMP allow the same codes. */
-export type PubrelReasonCode = Code<"Success" | "PacketIdentifierNotFound">;
+const PUBREL_NAMES = ["Success", "PacketIdentifierNotFound"] as const;
+export type PubrelReasonCode = Code<(typeof PUBREL_NAMES)[number]>;
+export const isPubrelReasonCode = carries(PUBREL_NAMES);
 
 /** §3.9.3 */
-export type SubackReasonCode = Code<
-  | "GrantedQos0"
-  | "GrantedQos1"
-  | "GrantedQos2"
-  | "UnspecifiedError"
-  | "ImplementationSpecificError"
-  | "NotAuthorized"
-  | "TopicFilterInvalid"
-  | "PacketIdentifierInUse"
-  | "QuotaExceeded"
-  | "SharedSubscriptionsNotSupported"
-  | "SubscriptionIdentifiersNotSupported"
-  | "WildcardSubscriptionsNotSupported"
->;
+const SUBACK_NAMES = [
+  "GrantedQos0",
+  "GrantedQos1",
+  "GrantedQos2",
+  "UnspecifiedError",
+  "ImplementationSpecificError",
+  "NotAuthorized",
+  "TopicFilterInvalid",
+  "PacketIdentifierInUse",
+  "QuotaExceeded",
+  "SharedSubscriptionsNotSupported",
+  "SubscriptionIdentifiersNotSupported",
+  "WildcardSubscriptionsNotSupported",
+] as const;
+export type SubackReasonCode = Code<(typeof SUBACK_NAMES)[number]>;
+export const isSubackReasonCode = carries(SUBACK_NAMES);
 
 /** §3.11.3 */
-export type UnsubackReasonCode = Code<
-  | "Success"
-  | "NoSubscriptionExisted"
-  | "UnspecifiedError"
-  | "ImplementationSpecificError"
-  | "NotAuthorized"
-  | "TopicFilterInvalid"
-  | "PacketIdentifierInUse"
->;
+const UNSUBACK_NAMES = [
+  "Success",
+  "NoSubscriptionExisted",
+  "UnspecifiedError",
+  "ImplementationSpecificError",
+  "NotAuthorized",
+  "TopicFilterInvalid",
+  "PacketIdentifierInUse",
+] as const;
+export type UnsubackReasonCode = Code<(typeof UNSUBACK_NAMES)[number]>;
+export const isUnsubackReasonCode = carries(UNSUBACK_NAMES);
 
 /** §3.14.2.1 */
-export type DisconnectReasonCode = Code<
-  | "NormalDisconnection"
-  | "DisconnectWithWill"
-  | "UnspecifiedError"
-  | "MalformedPacket"
-  | "ProtocolError"
-  | "ImplementationSpecificError"
-  | "NotAuthorized"
-  | "ServerBusy"
-  | "ServerShuttingDown"
-  | "BadAuthenticationMethod"
-  | "KeepAliveTimeout"
-  | "SessionTakenOver"
-  | "TopicFilterInvalid"
-  | "TopicNameInvalid"
-  | "ReceiveMaximumExceeded"
-  | "TopicAliasInvalid"
-  | "PacketTooLarge"
-  | "MessageRateTooHigh"
-  | "QuotaExceeded"
-  | "AdministrativeAction"
-  | "PayloadFormatInvalid"
-  | "RetainNotSupported"
-  | "QosNotSupported"
-  | "UseAnotherServer"
-  | "ServerMoved"
-  | "SharedSubscriptionsNotSupported"
-  | "ConnectionRateExceeded"
-  | "MaximumConnectTime"
-  | "SubscriptionIdentifiersNotSupported"
-  | "WildcardSubscriptionsNotSupported"
->;
+const DISCONNECT_NAMES = [
+  "NormalDisconnection",
+  "DisconnectWithWill",
+  "UnspecifiedError",
+  "MalformedPacket",
+  "ProtocolError",
+  "ImplementationSpecificError",
+  "NotAuthorized",
+  "ServerBusy",
+  "ServerShuttingDown",
+  "BadAuthenticationMethod",
+  "KeepAliveTimeout",
+  "SessionTakenOver",
+  "TopicFilterInvalid",
+  "TopicNameInvalid",
+  "ReceiveMaximumExceeded",
+  "TopicAliasInvalid",
+  "PacketTooLarge",
+  "MessageRateTooHigh",
+  "QuotaExceeded",
+  "AdministrativeAction",
+  "PayloadFormatInvalid",
+  "RetainNotSupported",
+  "QosNotSupported",
+  "UseAnotherServer",
+  "ServerMoved",
+  "SharedSubscriptionsNotSupported",
+  "ConnectionRateExceeded",
+  "MaximumConnectTime",
+  "SubscriptionIdentifiersNotSupported",
+  "WildcardSubscriptionsNotSupported",
+] as const;
+export type DisconnectReasonCode = Code<(typeof DISCONNECT_NAMES)[number]>;
+export const isDisconnectReasonCode = carries(DISCONNECT_NAMES);
 
 /** §3.15.2.1 */
-export type AuthReasonCode = Code<"Success" | "ContinueAuthentication" | "ReAuthenticate">;
+const AUTH_NAMES = ["Success", "ContinueAuthentication", "ReAuthenticate"] as const;
+export type AuthReasonCode = Code<(typeof AUTH_NAMES)[number]>;
+export const isAuthReasonCode = carries(AUTH_NAMES);
 
 /** Connect Return code of 3.1 and 3.1.1, §3.2.2.3. */
 export const ConnectReturnCode = {
@@ -166,6 +189,10 @@ export const ConnectReturnCode = {
   NotAuthorized: 5,
 } as const;
 export type ConnectReturnCode = (typeof ConnectReturnCode)[keyof typeof ConnectReturnCode];
+
+export function isConnectReturnCode(code: number): code is ConnectReturnCode {
+  return code >= ConnectReturnCode.Accepted && code <= ConnectReturnCode.NotAuthorized;
+}
 
 /** "Not authorized (0x87)": for logs. Unknown numbers come back as "0x..". */
 export function reasonText(code: number): string {
@@ -195,4 +222,13 @@ export class ProtocolError extends Error {
     this.reasonCode = reasonCode;
     this.statement = statement;
   }
+}
+
+/**
+ * Cites a normative statement in the version in use: `v5` and `v311` are the numbers there, such as "3.3.1-4".
+ * 3.1 numbers no statements: where it says the same, 3.1.1's number stands for it.
+ * Before the CONNECT, when the version is still unknown (0), 5.0 is cited.
+ */
+export function statement(version: ProtocolVersion | 0, v5: string, v311 = v5): string {
+  return version === 3 || version === 4 ? `3.1.1 [MQTT-${v311}]` : `5.0 [MQTT-${v5}]`;
 }

@@ -57,6 +57,10 @@ export interface Link {
   reserve(size: number): number;
   /** Bytes reserved and not yet taken by the operating system. */
   readonly pendingBytes: number;
+  /** True from a flush that the operating system did not take whole until `onDrain`. */
+  readonly blocked: boolean;
+  /** Bytes the operating system took since the start: tells a slow reader from one that stopped. */
+  readonly takenBytes: number;
   /** Stops reading from the peer (back-pressure); bytes already read may still be delivered once. */
   pauseReading(): void;
   resumeReading(): void;

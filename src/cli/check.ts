@@ -1,0 +1,46 @@
+import type { Files } from "../config/files.ts";
+import { loadSettings } from "../config/load.ts";
+import type { ListenerSettings, Settings } from "../config/settings.ts";
+import { formatProblem } from "../text/problem.ts";
+import type { CommandLine } from "./arguments.ts";
+
+/**
+ * `mqtt-broker check`: loads everything as `run` does, opens nothing, and writes every problem with its place.
+ * Returns the exit code: 0, or 2 when `run` would refuse to start.
+ */
+export function check(
+  commandLine: CommandLine,
+  environment: Readonly<Record<string, string | undefined>>,
+  files: Files,
+  write: (text: string) => void,
+): number {
+  const { settings, problems } = loadSettings(commandLine, environment, files);
+  for (const problem of problems) write(`${formatProblem(problem)}\n`);
+  if (settings === undefined) {
+    const errors = problems.filter(({ severity }) => severity === "error").length;
+    write(`Configuration is not valid: ${errors} ${errors === 1 ? "error" : "errors"}\n`);
+    return 2;
+  }
+  write(`Configuration is valid\n${summary(settings)}`);
+  return 0;
+}
+
+const ANONYMOUS = {
+  local: "from this machine only",
+  all: "from everywhere",
+  none: "not let in",
+} as const;
+
+function summary({ listeners, files, anonymous, store }: Settings): string {
+  const lines = [
+    `Files read: ${files.length === 0 ? "none" : files.join(", ")}`,
+    ...listeners.map((listener) => `Would listen on ${listenerUrl(listener)}`),
+    `Clients without a user name: ${ANONYMOUS[anonymous]}`,
+    `Storage: ${store.type}`,
+  ];
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function listenerUrl({ type, host, port }: ListenerSettings): string {
+  return `${type}://${host.includes(":") ? `[${host}]` : host}:${port === 0 ? "(a free port)" : port}`;
+}

@@ -1,0 +1,184 @@
+import { join, resolve } from "node:path";
+import { findOption, OPTIONS, type Option } from "../cli/options.ts";
+import { defaultLimits, type Limits } from "../core/limits.ts";
+import { type BrokerOptions, defaultOptions } from "../core/options.ts";
+import type { LogLevel } from "../core/ports.ts";
+import { formatPlaced, type Problem } from "../text/problem.ts";
+import type { Files } from "./files.ts";
+import { type Assignment, type Layer, layerKey } from "./layer.ts";
+import { PUBLIC_LIMITS } from "./limit-names.ts";
+import { completeListeners } from "./listener.ts";
+import type { Anonymous, LogFormat, Settings } from "./settings.ts";
+import type { Value } from "./value.ts";
+
+export interface BuildContext {
+  environment: Readonly<Record<string, string | undefined>>;
+  files: Files;
+  /** The configuration files that were read. */
+  read: string[];
+  /** Gets what is refused, and what is accepted without effect. */
+  problems: Problem[];
+}
+
+/** Makes the settings of what all sources together give. Values are of their types already. */
+export function buildSettings(merged: Layer, context: BuildContext): Settings {
+  const { files, problems } = context;
+  const { values } = merged;
+  for (const option of OPTIONS) judge(option, values.get(layerKey(option)) ?? [], problems);
+  const pick = new Picker(values, files.workingDirectory);
+  const listeners = completeListeners(
+    merged.listeners,
+    {
+      host: pick.value("bind", "::"),
+      noDelay: pick.value("socket.noDelay", true),
+      keepAliveSeconds: pick.value("socket.keepAliveTime", 0),
+      reusePort: pick.value("socket.reusePort", false),
+    },
+    problems,
+  );
+  const anonymous = anonymousOf(pick.value<boolean | string>("auth.allowAnonymous", "local"));
+  if (anonymous === "all") warnAnonymous(values.get("auth.allowAnonymous")!.at(-1)!, problems);
+  const plugins = pick.paths("plugins", files, problems);
+  const dataDir = pick.path("dataDir") ?? defaultDataDir(context);
+  return {
+    options: optionsOf(pick),
+    limits: limitsOf(pick),
+    listeners,
+    anonymous,
+    log: { level: pick.value<LogLevel>("log.level", "info"), format: pick.value<LogFormat>("log.format", "auto") },
+    plugins,
+    dataDir,
+    store: { type: "memory" },
+    files: context.read,
+    warnings: problems
+      .filter(({ severity }) => severity === "warning")
+      .map((problem) => formatPlaced(problem, problem.message)),
+    sources: sourcesOf(merged),
+  };
+}
+
+/** Refuses what is not built yet, and warns once of what is accepted without effect. */
+function judge(option: Option, assignments: readonly Assignment[], problems: Problem[]): void {
+  const { ignored, notYet, notYetValues } = option;
+  const refused = assignments.find(({ value }) => notYetValues === undefined || notYetValues.includes(String(value)));
+  if (notYet !== undefined && refused !== undefined) problems.push(refused.origin.problem("error", notYet));
+  const last = assignments.at(-1);
+  if (ignored !== undefined && last !== undefined) {
+    problems.push(last.origin.problem("warning", `accepted without effect: ${ignored}`));
+  }
+}
+
+/** Values by key. The type parameter states what the option's type has ensured. */
+class Picker {
+  private readonly values: ReadonlyMap<string, Assignment[]>;
+  private readonly workingDirectory: string;
+
+  constructor(values: ReadonlyMap<string, Assignment[]>, workingDirectory: string) {
+    this.values = values;
+    this.workingDirectory = workingDirectory;
+  }
+
+  value<T extends Value>(key: string, otherwise: T): T {
+    return (this.values.get(key)?.at(-1)?.value as T | null | undefined) ?? otherwise;
+  }
+
+  optional(key: string): number | undefined {
+    return (this.values.get(key)?.at(-1)?.value as number | null | undefined) ?? undefined;
+  }
+
+  path(key: string): string | undefined {
+    const assignment = this.values.get(key)?.at(-1);
+    return assignment === undefined ? undefined : this.resolve(assignment);
+  }
+
+  /** Absolute paths of files, each of which must exist. */
+  paths(key: string, files: Files, problems: Problem[]): string[] {
+    return (this.values.get(key) ?? []).map((assignment) => {
+      const path = this.resolve(assignment);
+      try {
+        if (files.read(path) === undefined) problems.push(assignment.origin.problem("error", `${path} does not exist`));
+      } catch (error) {
+        problems.push(assignment.origin.problem("error", `Cannot be read: ${(error as Error).message}`));
+      }
+      return path;
+    });
+  }
+
+  private resolve({ value, directory }: Assignment): string {
+    return resolve(this.workingDirectory, directory ?? "", String(value));
+  }
+}
+
+function optionsOf(pick: Picker): BrokerOptions {
+  const otherwise = defaultOptions();
+  return {
+    retain: pick.value("mqtt.retain", otherwise.retain),
+    sharedSubscriptions: pick.value("mqtt.sharedSubscriptions", otherwise.sharedSubscriptions),
+    subscriptionIdentifiers: pick.value("mqtt.subscriptionIdentifiers", otherwise.subscriptionIdentifiers),
+    wildcards: pick.value("mqtt.wildcards", otherwise.wildcards),
+    maximumQos: pick.value("mqtt.maximumQos", otherwise.maximumQos),
+    receiveMaximum: pick.value("mqtt.receiveMaximum", otherwise.receiveMaximum),
+    maximumPacketSize: pick.value("mqtt.maximumPacketSize", otherwise.maximumPacketSize),
+    topicAliasMaximum: pick.value("mqtt.topicAliasMaximum", otherwise.topicAliasMaximum),
+    autoTopicAlias: pick.value("mqtt.autoTopicAlias", otherwise.autoTopicAlias),
+    serverKeepAlive: pick.optional("mqtt.serverKeepAlive"),
+    keepAliveMax: pick.optional("mqtt.keepAliveMax"),
+    keepAliveDefault: pick.optional("mqtt.keepAliveDefault"),
+    sessionExpiry: pick.optional("mqtt.sessionExpiry"),
+    sessionExpiryMax: pick.value("mqtt.sessionExpiryMax", otherwise.sessionExpiryMax),
+    messageExpiryMax: pick.optional("mqtt.messageExpiryMax"),
+    minimumProtocolVersion: pick.value("mqtt.minimumProtocolVersion", otherwise.minimumProtocolVersion),
+    responseInformation: pick.value("mqtt.responseInformation", otherwise.responseInformation),
+    compat: compatOf(pick, otherwise.compat),
+    sessionKey: pick.value("sessions.key", otherwise.sessionKey),
+    queue: {
+      overflow: pick.value("queue.overflow", otherwise.queue.overflow),
+      qos0: pick.value("queue.qos0", otherwise.queue.qos0),
+    },
+    sys: {
+      enabled: pick.value("sys.enabled", otherwise.sys.enabled),
+      intervalMs: pick.value("sys.interval", otherwise.sys.intervalMs),
+      restore: pick.value("sys.restore", otherwise.sys.restore),
+    },
+    logPayloadBytes: pick.value("log.payloadBytes", otherwise.logPayloadBytes),
+  };
+}
+
+function compatOf(pick: Picker, otherwise: BrokerOptions["compat"]): BrokerOptions["compat"] {
+  return {
+    obscureNotAuthorized: pick.value("mqtt.compat.obscureNotAuthorized", otherwise.obscureNotAuthorized),
+    passiveClientDisconnect: pick.value("mqtt.compat.passiveClientDisconnect", otherwise.passiveClientDisconnect),
+    alwaysReturnResponseInfo: pick.value("mqtt.compat.alwaysReturnResponseInfo", otherwise.alwaysReturnResponseInfo),
+    noInheritedPropertiesOnAck: pick.value(
+      "mqtt.compat.noInheritedPropertiesOnAck",
+      otherwise.noInheritedPropertiesOnAck,
+    ),
+  };
+}
+
+function limitsOf(pick: Picker): Limits {
+  const limits = defaultLimits();
+  for (const [publicName, { name }] of PUBLIC_LIMITS) limits[name] = pick.value(`limits.${publicName}`, limits[name]);
+  return limits;
+}
+
+function anonymousOf(value: boolean | string): Anonymous {
+  return value === true ? "all" : value === false ? "none" : "local";
+}
+
+function warnAnonymous({ origin }: Assignment, problems: Problem[]): void {
+  problems.push(origin.problem("warning", "everybody who reaches a listener may connect, publish and subscribe"));
+}
+
+function defaultDataDir({ environment, files }: BuildContext): string {
+  const fromSystemd = environment.STATE_DIRECTORY?.split(":")[0];
+  return fromSystemd ? resolve(fromSystemd) : join(files.workingDirectory, "data");
+}
+
+function sourcesOf({ values, listeners }: Layer): Map<string, string> {
+  const sources = new Map<string, string>();
+  for (const [key, assignments] of values) sources.set(key, assignments.map(({ origin }) => origin.name).join(", "));
+  if (listeners !== undefined) sources.set("listeners", listeners.map(({ origin }) => origin.name).join(", "));
+  for (const option of ["config", "tcp-port", "addr"]) sources.delete(layerKey(findOption(option)!));
+  return sources;
+}

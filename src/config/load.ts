@@ -1,0 +1,140 @@
+import { dirname, join, resolve } from "node:path";
+import type { CommandLine } from "../cli/arguments.ts";
+import { findOption } from "../cli/options.ts";
+import { TextError } from "../text/document.ts";
+import { parseJson5 } from "../text/json5-document.ts";
+import { hasErrors, type Problem, placelessProblem } from "../text/problem.ts";
+import { parseYaml } from "../text/yaml-document.ts";
+import { buildSettings } from "./build.ts";
+import type { Files } from "./files.ts";
+import { append, emptyLayer, type Layer, override } from "./layer.ts";
+import { listenersOfOptions } from "./listener.ts";
+import { readMqttServerYaml } from "./mqtt-server-yaml.ts";
+import { readConfiguration } from "./schema.ts";
+import type { Settings } from "./settings.ts";
+
+/** `settings` exists when no problem is an error; problems are in the order in which things were read. */
+export interface Loaded {
+  settings: Settings | undefined;
+  problems: Problem[];
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Finds and reads the configuration, lays environment and options over it, and checks the whole.
+ * Never throws for what a user wrote: every mistake is a problem, those of the command line first.
+ */
+export function loadSettings(commandLine: CommandLine, environment: Environment, files: Files): Loaded {
+  const problems = [...commandLine.problems];
+  const given = override(commandLine.environment, commandLine.options);
+  given.listeners = listenersOfOptions(given.values);
+  const named = given.values.get("config")?.at(-1);
+  const main = named === undefined ? findConfiguration(environment, files, problems) : String(named.value);
+  const read: string[] = [];
+  let layer = emptyLayer();
+  if (main !== undefined) {
+    const before = problems.length;
+    if (readable(main, files, problems) === undefined && named !== undefined && problems.length === before) {
+      problems.push(named.origin.problem("error", `${main} does not exist`));
+    }
+    for (const file of [main, ...dropIns(main, files, problems)]) {
+      const one = readFile(file, files, problems);
+      if (one === undefined) continue;
+      read.push(file);
+      layer = append(layer, one);
+    }
+  }
+  const merged = override(layer, given);
+  refuseAuthFile(merged, main, environment, files, problems);
+  const settings = buildSettings(merged, { environment, files, read, problems });
+  return { settings: hasErrors(problems) ? undefined : settings, problems };
+}
+
+/** The first of the places where a configuration may be that has one. */
+function findConfiguration(environment: Environment, files: Files, problems: Problem[]): string | undefined {
+  const fromSystemd = configurationDirectory(environment);
+  const candidates = [
+    ...(fromSystemd === undefined ? [] : [join(fromSystemd, "mqtt-broker.json5")]),
+    "mqtt-broker.json5",
+    "config/config.yaml",
+    "/etc/mqtt-broker/mqtt-broker.json5",
+  ];
+  return candidates.find((file) => readable(file, files, problems) !== undefined);
+}
+
+/** systemd separates several directories by colons; the first is the most important. */
+function configurationDirectory(environment: Environment): string | undefined {
+  const first = environment.CONFIGURATION_DIRECTORY?.split(":")[0];
+  return first === "" ? undefined : first;
+}
+
+function dropIns(main: string, files: Files, problems: Problem[]): string[] {
+  const directory = join(dirname(main), "conf.d");
+  try {
+    const names = files.list(resolve(files.workingDirectory, directory)) ?? [];
+    // By code unit, so that the order is the same under every locale.
+    return names
+      .filter((name) => name.endsWith(".json5") && !name.startsWith("."))
+      .sort((a, b) => (a < b ? -1 : 1))
+      .map((name) => join(directory, name));
+  } catch (error) {
+    problems.push(unreadable(directory, error));
+    return [];
+  }
+}
+
+function readFile(file: string, files: Files, problems: Problem[]): Layer | undefined {
+  const text = readable(file, files, []);
+  if (text === undefined) return undefined;
+  try {
+    const isYaml = /\.ya?ml$/i.test(file);
+    const { layer, problems: found } = isYaml
+      ? readMqttServerYaml(parseYaml(text, file))
+      : readConfiguration(parseJson5(text, file));
+    problems.push(...found);
+    return layer;
+  } catch (error) {
+    if (!(error instanceof TextError)) throw error;
+    problems.push(error.toProblem());
+    return undefined;
+  }
+}
+
+/** The text of a file; undefined when there is none or it cannot be read, which is a problem. */
+function readable(file: string, files: Files, problems: Problem[]): string | undefined {
+  try {
+    return files.read(resolve(files.workingDirectory, file));
+  } catch (error) {
+    if (!problems.some((problem) => problem.file === file)) problems.push(unreadable(file, error));
+    return undefined;
+  }
+}
+
+function unreadable(file: string, error: unknown): Problem {
+  const message = `Cannot be read: ${(error as Error).message}`;
+  return { severity: "error", file, line: 0, column: 0, message };
+}
+
+/** Rules that exist and would not be obeyed are worse than no broker. A file that was named is refused as an option. */
+function refuseAuthFile(
+  merged: Layer,
+  main: string | undefined,
+  environment: Environment,
+  files: Files,
+  problems: Problem[],
+): void {
+  const { notYet } = findOption("auth-file")!;
+  if (notYet === undefined || merged.values.has("auth.file")) return;
+  const directories = [main === undefined ? undefined : dirname(main), configurationDirectory(environment), "."];
+  const seen = new Set<string>();
+  for (const directory of directories) {
+    if (directory === undefined) continue;
+    const file = join(directory, "auth.json5");
+    const path = resolve(files.workingDirectory, file);
+    if (seen.has(path)) continue;
+    seen.add(path);
+    if (readable(file, files, problems) === undefined) continue;
+    problems.push(placelessProblem("error", `${file} exists: ${notYet}`));
+  }
+}

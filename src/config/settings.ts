@@ -1,0 +1,49 @@
+import type { Limits } from "../core/limits.ts";
+import type { BrokerOptions } from "../core/options.ts";
+import type { LogLevel } from "../core/ports.ts";
+
+export type LogFormat = "auto" | "text" | "json";
+
+/** Who may connect without a user name: clients on this machine only, everybody, or nobody. */
+export type Anonymous = "local" | "all" | "none";
+
+/** One way in. */
+export interface ListenerSettings {
+  /** Unique; the user's, else the type, with a number from the second on: "tcp", "tcp-2". */
+  name: string;
+  type: "tcp";
+  /** An address or host name without brackets; "::" is every address of both families. */
+  host: string;
+  /** 0 takes a free port. */
+  port: number;
+  /** Send small packets at once (TCP_NODELAY). */
+  noDelay: boolean;
+  /** Idle seconds before the operating system probes the peer; 0 sends no probes. */
+  keepAliveSeconds: number;
+  /** Let several processes listen on the same port (SO_REUSEPORT). */
+  reusePort: boolean;
+}
+
+/** Everything that was configured, whole and in range: what `run` starts the broker with. */
+export interface Settings {
+  options: BrokerOptions;
+  limits: Limits;
+  /** At least one. */
+  listeners: ListenerSettings[];
+  anonymous: Anonymous;
+  log: { level: LogLevel; format: LogFormat };
+  /** Absolute paths, in the order in which they were given. */
+  plugins: string[];
+  /** Absolute path; need not exist. */
+  dataDir: string;
+  store: { type: "memory" };
+  /** The configuration files that were read, the main file first; empty when there was none. */
+  files: string[];
+  /** What the log should say at start: accepted without effect, or dangerous. */
+  warnings: string[];
+  /**
+   * Where each value came from, by configuration key ("mqtt.retain", "limits.clients", "listeners"): "--tcp-port",
+   * "MQTT_BROKER_TCP_PORT", "/etc/mqtt-broker/mqtt-broker.json5:3:5". A key that is missing has its default.
+   */
+  sources: ReadonlyMap<string, string>;
+}

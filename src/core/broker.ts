@@ -1,0 +1,331 @@
+import { VARIABLE_BYTE_INTEGER_MAX } from "../codec/constants.ts";
+import type { Packet, Will } from "../codec/packet.ts";
+import { ReasonCode, reasonText } from "../codec/reason.ts";
+import { TextCache } from "../codec/text.ts";
+import type { Access } from "./access.ts";
+import type { Client } from "./client.ts";
+import { Connection } from "./connection.ts";
+import { Counters } from "./counters.ts";
+import { Deadlines } from "./deadlines.ts";
+import { type Hook, Hooks } from "./hooks.ts";
+import { InlineClient } from "./inline.ts";
+import type { Limits } from "./limits.ts";
+import type { Message } from "./message.ts";
+import type { BrokerOptions } from "./options.ts";
+import type { Clock, Link, LinkHandler, Log, Random } from "./ports.ts";
+import { packetOf, sendToRoute } from "./publish.ts";
+import { PublishWriter } from "./publish-writer.ts";
+import { restore } from "./restore.ts";
+import { Retained } from "./retained.ts";
+import { type Route, Router } from "./router.ts";
+import { NEVER_EXPIRES, type Session } from "./session.ts";
+import { mergeSubscriptions, type Subscription } from "./subscription.ts";
+import { SysTopics } from "./sys-topics.ts";
+import { publishWill } from "./will.ts";
+
+/** The fixed header adds at most five bytes to the largest Remaining Length. */
+const PACKET_BYTES_MAX = VARIABLE_BYTE_INTEGER_MAX + 5;
+/** Connections that have not sent their CONNECT yet, beyond `clients`. */
+const AWAITING_CONNECT_MAX = 1024;
+/** Denials of one kind are logged once in so long for each client and topic. */
+const DENIAL_LOG_INTERVAL_MS = 60_000;
+const DENIAL_LOG_MAX = 10_000;
+
+/** Everything the broker is given; see ports.ts for what each promises. */
+export interface World {
+  clock: Clock;
+  random: Random;
+  log: Log;
+  access: Access;
+  /** Asks the host to call `tick` at this time of the clock; a later call replaces an earlier one. */
+  schedule: (atMs: number) => void;
+  /** Bytes of heap in use, and the most there were. */
+  memory: () => { used: number; maximum: number };
+  version: string;
+}
+
+/** The broker: who is connected, which sessions there are, and what passes between them. */
+export class Broker {
+  readonly options: BrokerOptions;
+  readonly limits: Limits;
+  readonly world: World;
+  readonly log: Log;
+  readonly random: Random;
+  readonly access: Access;
+  readonly hooks: Hooks;
+  readonly counters = new Counters();
+  readonly deadlines = new Deadlines();
+  readonly router = new Router();
+  readonly retained: Retained;
+  readonly writer: PublishWriter;
+  readonly topicNames = new TextCache();
+  readonly sessions = new Map<string, Session>();
+  readonly connections = new Set<Connection>();
+  readonly inlineClient: InlineClient;
+  readonly sys: SysTopics;
+  /** The largest packet we accept, fixed header included, 5.0 §3.2.2.3.6. */
+  readonly packetBytesMax: number;
+  /** Hooks or the log want to see each packet as an object. */
+  readonly watchesPackets: boolean;
+  /** Topics are not free for all: each publish and each delivery asks. */
+  readonly checksTopics: boolean;
+  /** The clock, read once in each turn. */
+  nowMs: number;
+  private scheduledMs = Number.POSITIVE_INFINITY;
+  private stopping = false;
+  private readonly denials = new Map<string, number>();
+
+  constructor(options: BrokerOptions, limits: Limits, hooks: readonly Hook[], world: World) {
+    this.options = options;
+    this.limits = limits;
+    this.world = world;
+    this.log = world.log;
+    this.random = world.random;
+    this.access = world.access;
+    this.nowMs = world.clock.nowMs();
+    this.hooks = new Hooks(hooks, world.log);
+    const traced = world.log.enabled("debug");
+    this.writer = new PublishWriter(this.counters, this.hooks, traced);
+    this.watchesPackets = traced || WATCHING.some((moment) => this.hooks.has(moment));
+    this.checksTopics = this.hooks.has("onACLCheck") || world.access.check !== undefined;
+    this.packetBytesMax = Math.min(options.maximumPacketSize, PACKET_BYTES_MAX);
+    this.retained = new Retained(this);
+    this.inlineClient = new InlineClient(this);
+    this.sys = new SysTopics(this);
+  }
+
+  /** Takes up what the Stored hooks hand over; before any listener accepts. */
+  start(): void {
+    this.turn();
+    restore(this);
+    if (this.options.sys.enabled) this.sys.start();
+    this.reschedule();
+  }
+
+  /** A transport has a new link. */
+  accept(link: Link): LinkHandler {
+    this.turn();
+    const connection = new Connection(this, link);
+    this.counters.connectionsAccepted++;
+    this.connections.add(connection);
+    if (this.stopping || this.connections.size > this.limits.clients + AWAITING_CONNECT_MAX) {
+      this.counters.connectionsRefused++;
+      connection.close(this.stopping ? "the broker is stopping" : "too many connections", undefined);
+      link.destroy();
+    }
+    this.reschedule();
+    return connection;
+  }
+
+  /** Time has passed: keep alive, expiry, delayed wills, `$SYS`. */
+  tick(): void {
+    this.turn();
+    this.scheduledMs = Number.POSITIVE_INFINITY;
+    this.deadlines.run(this.nowMs);
+    this.reschedule();
+  }
+
+  /** When `tick` is wanted next; Infinity when not at all. */
+  nextDeadlineMs(): number {
+    return this.deadlines.nextMs;
+  }
+
+  /** Ends every connection: 5.0 clients are told that the server shuts down, 5.0 §4.13. */
+  stop(): void {
+    this.turn();
+    this.stopping = true;
+    this.sys.stop();
+    for (const connection of [...this.connections]) {
+      connection.disconnect(ReasonCode.ServerShuttingDown, "the broker is stopping");
+    }
+  }
+
+  /** Reads the clock: first thing in whatever the world calls. */
+  turn(): void {
+    this.nowMs = this.world.clock.nowMs();
+  }
+
+  /** Tells the host about an earlier deadline: last thing in whatever the world calls. */
+  reschedule(): void {
+    const dueMs = this.deadlines.nextMs;
+    if (dueMs >= this.scheduledMs) return;
+    this.scheduledMs = dueMs;
+    this.world.schedule(dueMs);
+  }
+
+  /** Waits for a hook or an access decision on behalf of one connection, which reads nothing meanwhile. */
+  wait<T>(connection: Connection, promise: Promise<T>, then: (value: T) => void, failed: () => void): void {
+    connection.splitter.pause();
+    connection.link.pauseReading();
+    const goOn = (next: () => void): void => {
+      this.turn();
+      connection.whenAnswered(next);
+      this.reschedule();
+    };
+    promise.then(
+      (value) => goOn(() => then(value)),
+      (error: unknown) => {
+        this.log.error("Authentication failed to answer", {
+          ...connection.client.logFields(),
+          reason: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        });
+        goOn(failed);
+      },
+    );
+  }
+
+  sessionKey(clientId: string, userName: string | undefined): string {
+    if (this.options.sessionKey === "client" || userName === undefined) return clientId;
+    // U+0000 is in no MQTT string, so the two parts cannot be mistaken.
+    return `${clientId}\u0000${userName}`;
+  }
+
+  /** The session of a client id: that of `userName` when given, else any. */
+  findSession(clientId: string, userName?: string): Session | undefined {
+    const session = this.sessions.get(this.sessionKey(clientId, userName));
+    if (session !== undefined || userName !== undefined) return session;
+    for (const candidate of this.sessions.values()) if (candidate.client.clientId === clientId) return candidate;
+    return undefined;
+  }
+
+  connectionEstablished(connection: Connection, sessionPresent: boolean): void {
+    const { counters } = this;
+    counters.clientsConnected++;
+    if (counters.clientsConnected > counters.clientsMaximum) counters.clientsMaximum = counters.clientsConnected;
+    if (!this.log.enabled("info")) return;
+    const { client, session } = connection;
+    this.log.info("Client connected", {
+      ...client.logFields(),
+      version: VERSION_NAMES[client.protocolVersion],
+      keepAlive: client.keepAliveSeconds,
+      cleanStart: client.cleanStart,
+      sessionPresent,
+      sessionExpiry: session.expiryIntervalSeconds,
+    });
+  }
+
+  connectionClosed(connection: Connection, wasConnected: boolean, reason: string, error: Error | undefined): void {
+    this.connections.delete(connection);
+    const { client } = connection;
+    if (!wasConnected) {
+      this.log.warn("Connection refused", { ...client.logFields(), reason });
+      return;
+    }
+    const { session } = connection;
+    this.counters.clientsConnected--;
+    this.log.info("Client disconnected", { ...client.logFields(), reason });
+    const expires = session.expiryIntervalSeconds === 0;
+    session.detach(connection.will);
+    if (this.hooks.has("onDisconnect")) this.hooks.notify("onDisconnect", client, error, expires);
+  }
+
+  forgetSession(session: Session): void {
+    if (this.sessions.get(session.key) === session) this.sessions.delete(session.key);
+  }
+
+  addSubscription(topicFilter: string, subscription: Subscription, before: Subscription | undefined): void {
+    const { session, group } = subscription;
+    session.subscriptions.set(topicFilter, subscription);
+    // Added before the old one leaves: 5.0 [MQTT-3.8.4-3] wants no message lost by replacing, and a share its place.
+    this.router.add(subscription);
+    if (before !== undefined) {
+      if (group === undefined) this.router.remove(before);
+      return;
+    }
+    this.counters.subscriptions++;
+    if (group !== undefined) this.counters.sharedSubscriptions++;
+  }
+
+  removeSubscription(subscription: Subscription): void {
+    this.router.remove(subscription);
+    this.counters.subscriptions--;
+    if (subscription.group !== undefined) this.counters.sharedSubscriptions--;
+  }
+
+  merge(parts: readonly Subscription[]): Subscription {
+    return mergeSubscriptions(parts);
+  }
+
+  /** Stores or clears the retained message of the topic. False when a limit forbids it. */
+  retain(client: Client, message: Message): boolean {
+    const stored = this.retained.store(message);
+    if (stored === undefined) {
+      this.log.warn("Retained message refused: over the limits", { ...client.logFields(), topic: message.topicName });
+      return false;
+    }
+    if (this.hooks.has("onRetainMessage")) this.hooks.notify("onRetainMessage", client, packetOf(message), stored);
+    return true;
+  }
+
+  /** The retained messages a new subscription is to be sent; not those that the client may not see. */
+  retainedFor(session: Session, topicFilter: string): Message[] {
+    const messages = this.retained.match(topicFilter);
+    if (!this.checksTopics && this.router.responseTopics.size === 0) return messages;
+    return messages.filter((message) => {
+      const owner = this.router.responseOwner(message.topicName);
+      if (owner !== undefined && owner !== session) return false;
+      return !this.checksTopics || this.mayUse(session.client, message.topicName, false);
+    });
+  }
+
+  send(message: Message, route: Route, publisherKey: string | undefined): number {
+    return sendToRoute(this, message, route, publisherKey);
+  }
+
+  publishWill(session: Session, will: Will): void {
+    publishWill(this, session, will);
+  }
+
+  mayUse(client: Client, topic: string, write: boolean): boolean {
+    if (this.hooks.has("onACLCheck")) {
+      const verdict = this.hooks.first<boolean>("onACLCheck", (hook) => hook.onACLCheck!(client, topic, write));
+      if (verdict !== undefined) return verdict === true;
+    }
+    return this.access.check === undefined || this.access.check(client, topic, write);
+  }
+
+  /** One line for each client, operation and topic in a while: a denied sensor must not fill the log. */
+  logDenied(client: Client, operation: "publish" | "subscribe", topic: string, code: number): void {
+    const key = `${client.clientId}\u0000${operation}\u0000${topic}`;
+    const loggedMs = this.denials.get(key);
+    if (loggedMs !== undefined && this.nowMs - loggedMs < DENIAL_LOG_INTERVAL_MS) return;
+    if (this.denials.size >= DENIAL_LOG_MAX) this.denials.clear();
+    this.denials.set(key, this.nowMs);
+    this.log.warn(`Refused to ${operation}`, { ...client.logFields(), topic, reason: reasonText(code) });
+  }
+
+  cappedExpiry(seconds: number): number {
+    const { sessionExpiryMax } = this.options;
+    return sessionExpiryMax < NEVER_EXPIRES && seconds > sessionExpiryMax ? sessionExpiryMax : seconds;
+  }
+
+  /** The topic that only this session may subscribe to; made once a session, 5.0 §3.2.2.3.15. */
+  responseTopicOf(session: Session): string {
+    session.responseTopic ??= `res_${this.random.hex128()}`;
+    this.router.responseTopics.set(session.responseTopic, session);
+    return session.responseTopic;
+  }
+
+  /**
+   * Handles a packet as if the client had sent it. Throws when no client of that id is connected, and
+   * ProtocolError when the packet breaks the protocol, which also ends that client's connection.
+   */
+  inject(packet: Packet, clientId: string, userName?: string): void {
+    this.turn();
+    const connection = this.findSession(clientId, userName)?.connection;
+    if (connection === undefined)
+      throw new Error(`Cannot inject a packet for ${JSON.stringify(clientId)}: not connected`);
+    try {
+      connection.receive(packet);
+    } catch (error) {
+      connection.fail(error);
+      throw error;
+    } finally {
+      this.reschedule();
+    }
+  }
+}
+
+const WATCHING = ["onPacketRead", "onPacketEncode", "onPacketSent", "onPacketProcessed"] as const;
+
+export const VERSION_NAMES: Record<number, string> = { 3: "3.1", 4: "3.1.1", 5: "5.0" };

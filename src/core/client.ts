@@ -1,0 +1,45 @@
+import type { ProtocolVersion } from "../codec/constants.ts";
+import type { LogFields, Peer } from "./ports.ts";
+
+/** Who a connection speaks for: what hooks, access decisions and log lines are told. Fixed at CONNECT. */
+export class Client {
+  readonly clientId: string;
+  readonly userName: string | undefined;
+  readonly protocolVersion: ProtocolVersion;
+  readonly cleanStart: boolean;
+  /** After Server Keep Alive and the caps have been applied. */
+  readonly keepAliveSeconds: number;
+  readonly peer: Peer;
+  /** True for the broker's own client, which passes no ACL and no topic check. */
+  readonly inline: boolean;
+
+  constructor(
+    clientId: string,
+    userName: string | undefined,
+    protocolVersion: ProtocolVersion,
+    cleanStart: boolean,
+    keepAliveSeconds: number,
+    peer: Peer,
+    inline = false,
+  ) {
+    this.clientId = clientId;
+    this.userName = userName;
+    this.protocolVersion = protocolVersion;
+    this.cleanStart = cleanStart;
+    this.keepAliveSeconds = keepAliveSeconds;
+    this.peer = peer;
+    this.inline = inline;
+  }
+
+  /** The fields by which every log line of a client names it. */
+  logFields(): LogFields {
+    return {
+      client: this.clientId,
+      user: this.userName,
+      address: this.peer.address,
+      listener: this.peer.listener,
+    };
+  }
+}
+
+export const NO_PEER: Peer = { address: "", local: true, listener: "", transport: "none" };

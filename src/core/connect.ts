@@ -1,0 +1,287 @@
+import { PacketType } from "../codec/constants.ts";
+import type { Connack, ConnackProperties, Connect } from "../codec/packet.ts";
+import {
+  type ConnackReasonCode,
+  ConnectReturnCode,
+  type ProtocolError,
+  ReasonCode,
+  reasonText,
+} from "../codec/reason.ts";
+import { isUtf8, utf8Length } from "../codec/text.ts";
+import { isTopicName } from "../topic/name.ts";
+import { beginAuthentication } from "./authentication.ts";
+import type { Broker } from "./broker.ts";
+import { Client } from "./client.ts";
+import { type Connection, ConnectionState } from "./connection.ts";
+import { type Admission, Refusal } from "./hooks.ts";
+import { NEVER_EXPIRES, Session } from "./session.ts";
+import { OutgoingAliases } from "./topic-alias.ts";
+
+/** CONNECT, §3.1: is it acceptable, who is it, and then which session goes on. The only packet that may wait. */
+export function handleConnect(connection: Connection, connect: Connect): void {
+  const { broker } = connection;
+  connection.protocolVersion = connect.protocolVersion;
+  const keepAliveSeconds = effectiveKeepAlive(broker, connect);
+  const assigned = connect.clientId === "";
+  const clientId = assigned ? `auto-${broker.random.hex128()}` : connect.clientId;
+  const { protocolVersion, cleanStart, userName } = connect;
+  connection.client = new Client(
+    clientId,
+    userName,
+    protocolVersion,
+    cleanStart,
+    keepAliveSeconds,
+    connection.link.peer,
+  );
+  const objection = objectionTo(broker, connect);
+  if (objection !== undefined) {
+    refuseConnection(connection, objection.code, objection.reason);
+    return;
+  }
+  const { client } = connection;
+  if (broker.hooks.has("onConnect")) {
+    const verdict = broker.hooks.pass("onConnect", connect, (hook) => hook.onConnect!(client, connect));
+    if (verdict instanceof Refusal) {
+      refuseConnection(connection, connackCode(verdict.reasonCode), verdict.reasonString ?? "refused by a hook");
+      return;
+    }
+  }
+  if (connect.properties.authenticationMethod !== undefined) {
+    beginAuthentication(connection, connect, connect.properties.authenticationMethod);
+    return;
+  }
+  decide(connection, connect);
+}
+
+/** The client's proof was accepted: it gets its session and CONNACK. `proof` goes into CONNACK, 5.0 §4.12. */
+export function establish(
+  connection: Connection,
+  connect: Connect,
+  userName: string | undefined,
+  proof?: ConnackProperties,
+): void {
+  const { broker } = connection;
+  const { protocolVersion, cleanStart } = connect;
+  if (userName !== connection.client.userName) {
+    const { clientId, keepAliveSeconds, peer } = connection.client;
+    connection.client = new Client(clientId, userName, protocolVersion, cleanStart, keepAliveSeconds, peer);
+  }
+  const { client } = connection;
+  const key = broker.sessionKey(client.clientId, userName);
+  // 5.0 [MQTT-3.1.4-3]
+  broker.sessions
+    .get(key)
+    ?.connection?.disconnect(
+      ReasonCode.SessionTakenOver,
+      `session taken over by ${client.peer.address || "another connection"}`,
+    );
+  let session = broker.sessions.get(key);
+  // 5.0 [MQTT-3.1.2-4]
+  if (cleanStart && session !== undefined) {
+    session.end();
+    session = undefined;
+  }
+  const sessionPresent = session !== undefined;
+  if (session === undefined) {
+    if (broker.sessions.size >= broker.limits.sessions) {
+      refuseConnection(connection, ReasonCode.QuotaExceeded, `there are already ${broker.limits.sessions} sessions`);
+      return;
+    }
+    session = new Session(broker, key, client);
+    broker.sessions.set(key, session);
+  }
+  session.client = client;
+  session.expiryIntervalSeconds = sessionExpiry(broker, connect);
+  connection.session = session;
+  connection.will = connect.will;
+  connection.bridge = connect.bridge;
+  connection.keepAliveMs = client.keepAliveSeconds * 1500;
+  const { properties } = connect;
+  connection.requestProblemInformation = properties.requestProblemInformation !== 0;
+  connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+  connection.sendQuota = Math.min(properties.receiveMaximum ?? 65_535, broker.limits.inflight);
+  const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, broker.options.topicAliasMaximum);
+  if (broker.options.autoTopicAlias && aliasMaximum > 0) connection.outgoingAliases = new OutgoingAliases(aliasMaximum);
+  if (broker.hooks.has("onSessionEstablish")) broker.hooks.notify("onSessionEstablish", client, connect);
+  connection.send(connackOf(connection, connect, sessionPresent, proof));
+  session.resume(connection);
+  broker.connectionEstablished(connection, sessionPresent);
+  connection.established();
+  session.pump();
+  if (broker.hooks.has("onSessionEstablished")) broker.hooks.notify("onSessionEstablished", client, connect);
+}
+
+/** CONNACK with a code of 0x80 or more, then the end, 5.0 [MQTT-3.2.2-7]. 3.x clients get the nearest Connect Return code. */
+export function refuseConnection(connection: Connection, code: ConnackReasonCode, reason: string): void {
+  if (connection.state === ConnectionState.Closed) return;
+  connection.broker.counters.connectionsRefused++;
+  const v5 = connection.protocolVersion === 5;
+  connection.send({
+    type: PacketType.CONNACK,
+    sessionPresent: false,
+    reasonCode: v5 ? code : returnCode(code),
+    properties: v5 && connection.requestProblemInformation ? { reasonString: reason } : {},
+  });
+  connection.close(`refused: ${reason} (${reasonText(code)})`, undefined);
+  connection.link.end();
+}
+
+/** A CONNECT that breaks the protocol. Only a wrong version is answered: whoever sent the rest may not speak MQTT at all. */
+export function refuseMalformedConnect(connection: Connection, error: ProtocolError, level: number | undefined): void {
+  if (level !== undefined) {
+    connection.protocolVersion = level >= 5 ? 5 : 4;
+    refuseConnection(connection, ReasonCode.UnsupportedProtocolVersion, error.message);
+    return;
+  }
+  connection.broker.counters.connectionsRefused++;
+  connection.close(`${error.message} ${error.statement}`.trim(), error);
+  connection.link.end();
+}
+
+/** A hook may refuse with any code; CONNACK carries only some, 5.0 §3.2.2.2. */
+export function connackCode(code: number): ConnackReasonCode {
+  return CONNACK_CODES.has(code) ? (code as ConnackReasonCode) : ReasonCode.UnspecifiedError;
+}
+
+const CONNACK_CODES = new Set<number>([
+  0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8c, 0x90, 0x95, 0x97, 0x99, 0x9a, 0x9b, 0x9c,
+  0x9d, 0x9f,
+]);
+
+function returnCode(code: ConnackReasonCode): ConnectReturnCode {
+  switch (code) {
+    case ReasonCode.UnsupportedProtocolVersion:
+      return ConnectReturnCode.UnacceptableProtocolVersion;
+    case ReasonCode.ClientIdentifierNotValid:
+      return ConnectReturnCode.IdentifierRejected;
+    case ReasonCode.BadUserNameOrPassword:
+      return ConnectReturnCode.BadUserNameOrPassword;
+    case ReasonCode.NotAuthorized:
+    case ReasonCode.Banned:
+    case ReasonCode.BadAuthenticationMethod:
+      return ConnectReturnCode.NotAuthorized;
+    default:
+      return ConnectReturnCode.ServerUnavailable;
+  }
+}
+
+/** Hooks first, then the access rules. While a promise is open nothing more is read from the client. */
+function decide(connection: Connection, connect: Connect): void {
+  const { broker, client } = connection;
+  const byHooks = broker.hooks.has("onConnectAuthenticate")
+    ? broker.hooks.firstLater<Exclude<Admission, undefined>>("onConnectAuthenticate", (hook) =>
+        hook.onConnectAuthenticate!(client, connect),
+      )
+    : undefined;
+  const admission =
+    byHooks instanceof Promise
+      ? byHooks.then((verdict) => verdict ?? broker.access.authenticate(client, connect))
+      : (byHooks ?? broker.access.authenticate(client, connect));
+  if (!(admission instanceof Promise)) {
+    admit(connection, connect, admission);
+    return;
+  }
+  connection.state = ConnectionState.Authenticating;
+  broker.wait(
+    connection,
+    admission,
+    (verdict) => admit(connection, connect, verdict),
+    () => refuseConnection(connection, ReasonCode.ServerUnavailable, "authentication failed to answer"),
+  );
+}
+
+function admit(connection: Connection, connect: Connect, admission: Admission): void {
+  if (admission === true) establish(connection, connect, connect.userName);
+  else if (typeof admission === "string") establish(connection, connect, admission);
+  else if (admission instanceof Refusal) {
+    refuseConnection(connection, connackCode(admission.reasonCode), admission.reasonString ?? "not authorized");
+  } else refuseConnection(connection, ReasonCode.NotAuthorized, "not authorized");
+}
+
+function objectionTo(broker: Broker, connect: Connect): { code: ConnackReasonCode; reason: string } | undefined {
+  const { options, limits } = broker;
+  const { protocolVersion, clientId, will } = connect;
+  if (protocolVersion < options.minimumProtocolVersion) {
+    return { code: ReasonCode.UnsupportedProtocolVersion, reason: `protocol level ${protocolVersion} is not accepted` };
+  }
+  // 3.1.1 [MQTT-3.1.3-8]; 3.1 wants 1 to 23 characters, of which only the lower bound is still kept by anybody.
+  if (clientId === "" && (protocolVersion === 3 || (protocolVersion === 4 && !connect.cleanStart))) {
+    return { code: ReasonCode.ClientIdentifierNotValid, reason: "an empty client identifier needs Clean Session 1" };
+  }
+  if (utf8Length(clientId) > limits.clientIdBytes) {
+    return {
+      code: ReasonCode.ClientIdentifierNotValid,
+      reason: `client identifier over ${limits.clientIdBytes} bytes`,
+    };
+  }
+  if (broker.counters.clientsConnected >= limits.clients) {
+    return { code: ReasonCode.ServerBusy, reason: `there are already ${limits.clients} clients` };
+  }
+  if (will === undefined) return undefined;
+  if (!isTopicName(will.topicName))
+    return { code: ReasonCode.TopicNameInvalid, reason: "will topic is not a topic name" };
+  if (will.qos > options.maximumQos) {
+    return { code: ReasonCode.QosNotSupported, reason: `will QoS ${will.qos} is above ${options.maximumQos}` };
+  }
+  if (will.retain && !options.retain) return { code: ReasonCode.RetainNotSupported, reason: "retained will" };
+  if (will.properties.payloadFormatIndicator === 1 && !isUtf8(will.payload, 0, will.payload.length)) {
+    return { code: ReasonCode.PayloadFormatInvalid, reason: "will payload is not UTF-8" };
+  }
+  return undefined;
+}
+
+/** 5.0 [MQTT-3.2.2-21] [-22]. 3.x clients cannot be told another value, so only caps that were asked for apply to them. */
+function effectiveKeepAlive(broker: Broker, connect: Connect): number {
+  const { serverKeepAlive, keepAliveMax, keepAliveDefault } = broker.options;
+  let seconds = connect.keepAliveSeconds;
+  if (connect.protocolVersion === 5 && serverKeepAlive !== undefined) return serverKeepAlive;
+  if (seconds === 0 && keepAliveDefault !== undefined) seconds = keepAliveDefault;
+  if (keepAliveMax === undefined) return seconds;
+  if (seconds > keepAliveMax) return keepAliveMax;
+  return seconds === 0 && connect.protocolVersion === 5 ? keepAliveMax : seconds;
+}
+
+/** 5.0 §3.1.2.11.2; a 3.x session is kept or not by Clean Session alone. */
+function sessionExpiry(broker: Broker, connect: Connect): number {
+  if (connect.protocolVersion < 5) return connect.cleanStart ? 0 : broker.cappedExpiry(NEVER_EXPIRES);
+  return broker.cappedExpiry(broker.options.sessionExpiry ?? connect.properties.sessionExpiryInterval ?? 0);
+}
+
+function connackOf(
+  connection: Connection,
+  connect: Connect,
+  sessionPresent: boolean,
+  proof: ConnackProperties | undefined,
+): Connack {
+  const properties = connect.protocolVersion === 5 ? connackProperties(connection, connect) : {};
+  // 3.1 has no Session Present flag.
+  return {
+    type: PacketType.CONNACK,
+    sessionPresent: sessionPresent && connect.protocolVersion !== 3,
+    reasonCode: ReasonCode.Success,
+    properties: { ...properties, ...proof },
+  };
+}
+
+/** What differs from the defaults that 5.0 §3.2.2.3 gives. */
+function connackProperties(connection: Connection, connect: Connect): ConnackProperties {
+  const { broker, client, session } = connection;
+  const { options } = broker;
+  const properties: ConnackProperties = {};
+  if (session.expiryIntervalSeconds !== (connect.properties.sessionExpiryInterval ?? 0)) {
+    properties.sessionExpiryInterval = session.expiryIntervalSeconds;
+  }
+  if (options.receiveMaximum !== 65_535) properties.receiveMaximum = options.receiveMaximum;
+  if (options.maximumQos !== 2) properties.maximumQos = options.maximumQos;
+  if (!options.retain) properties.retainAvailable = 0;
+  properties.maximumPacketSize = broker.packetBytesMax;
+  if (connect.clientId === "") properties.assignedClientIdentifier = client.clientId;
+  if (options.topicAliasMaximum !== 0) properties.topicAliasMaximum = options.topicAliasMaximum;
+  if (!options.wildcards) properties.wildcardSubscriptionAvailable = 0;
+  if (!options.subscriptionIdentifiers) properties.subscriptionIdentifiersAvailable = 0;
+  if (!options.sharedSubscriptions) properties.sharedSubscriptionAvailable = 0;
+  if (client.keepAliveSeconds !== connect.keepAliveSeconds) properties.serverKeepAlive = client.keepAliveSeconds;
+  const wanted = connect.properties.requestResponseInformation === 1 || options.compat.alwaysReturnResponseInfo;
+  if (wanted && options.responseInformation) properties.responseInformation = broker.responseTopicOf(session);
+  return properties;
+}

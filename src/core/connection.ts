@@ -1,0 +1,549 @@
+import { ackIdentifier, writeAck } from "../codec/ack.ts";
+import { copyBytes } from "../codec/bytes.ts";
+import { decodePacket, encodePacket, encodeWithin } from "../codec/codec.ts";
+import { UnsupportedVersion } from "../codec/connect.ts";
+import { PACKET_NAMES, PacketType, type ProtocolVersion } from "../codec/constants.ts";
+import { type FrameSink, FrameSplitter } from "../codec/frame.ts";
+import type { AcknowledgementProperties, Disconnect, Packet, Publish, UserProperty, Will } from "../codec/packet.ts";
+import { decodePublish } from "../codec/publish.ts";
+import {
+  type DisconnectReasonCode,
+  ProtocolError,
+  type PubackReasonCode,
+  type PubrelReasonCode,
+  ReasonCode,
+  reasonText,
+} from "../codec/reason.ts";
+import { type Authentication, handleAuth } from "./authentication.ts";
+import type { Broker } from "./broker.ts";
+import { Client } from "./client.ts";
+import { connackCode, handleConnect, refuseConnection, refuseMalformedConnect } from "./connect.ts";
+import type { Timed } from "./deadlines.ts";
+import { Refusal } from "./hooks.ts";
+import { describePacket } from "./packet-log.ts";
+import type { Link, LinkHandler } from "./ports.ts";
+import { handlePublish } from "./publish.ts";
+import type { Route } from "./router.ts";
+import type { Session } from "./session.ts";
+import { handleSubscribe, handleUnsubscribe } from "./subscribe.ts";
+import { IncomingAliases, type OutgoingAliases } from "./topic-alias.ts";
+
+/** Where a connection stands, §4.1 and §4.12. */
+export const ConnectionState = { AwaitConnect: 0, Authenticating: 1, Connected: 2, Closed: 3 } as const;
+export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
+
+const bits = (...types: PacketType[]): number => types.reduce((all, type) => all | (1 << type), 0);
+
+/** The packets a client may send in each state, as bits by type. Anything else is a Protocol Error. */
+const ALLOWED: readonly number[] = [
+  // 5.0 [MQTT-3.1.0-1]: CONNECT comes first.
+  bits(PacketType.CONNECT),
+  // 5.0 [MQTT-3.1.2-30]: before CONNACK only AUTH and DISCONNECT.
+  bits(PacketType.AUTH, PacketType.DISCONNECT),
+  bits(
+    PacketType.PUBLISH,
+    PacketType.PUBACK,
+    PacketType.PUBREC,
+    PacketType.PUBREL,
+    PacketType.PUBCOMP,
+    PacketType.SUBSCRIBE,
+    PacketType.UNSUBSCRIBE,
+    PacketType.PINGREQ,
+    PacketType.DISCONNECT,
+    PacketType.AUTH,
+  ),
+  0,
+];
+
+/** Output beyond the budget for messages can only be answers: then we stop reading until the peer takes them. */
+const ANSWER_BYTES_MAX = 64 * 1024;
+
+/** One network connection: takes its bytes apart, knows what is allowed when, and ends it properly. */
+export class Connection implements LinkHandler, FrameSink, Timed {
+  heapIndex = -1;
+  dueMs = 0;
+  readonly broker: Broker;
+  readonly link: Link;
+  state: ConnectionState = ConnectionState.AwaitConnect;
+  /** Until CONNECT tells: 4, whose answers are the most widely understood. */
+  protocolVersion: ProtocolVersion = 4;
+  /** Set with CONNECT; before, it names the address alone. */
+  client: Client;
+  /** Set before anything that needs one can be received. */
+  session!: Session;
+  will: Will | undefined = undefined;
+  keepAliveMs = 0;
+  /** The smaller of the client's Receive Maximum and our own bound. */
+  sendQuota = 0;
+  /** What the client accepts, 5.0 [MQTT-3.1.2-24]. */
+  maximumPacketSize = Number.POSITIVE_INFINITY;
+  requestProblemInformation = true;
+  readonly incomingAliases = new IncomingAliases();
+  outgoingAliases: OutgoingAliases | undefined = undefined;
+  authentication: Authentication | undefined = undefined;
+  /** A 3.x bridge that said so in its protocol level. */
+  bridge = false;
+  /** PUBLISH packets handed to the link since it last took everything. */
+  pendingPackets = 0;
+  /** The Topic Name that was last found acceptable from this client. */
+  checkedTopic = "";
+  readonly splitter: FrameSplitter;
+  private lastRoute: Route | undefined = undefined;
+  private lastRouteName = "";
+  private lastReceivedMs: number;
+  private readingPaused = false;
+  private stalledSinceMs = 0;
+  private stalledAtBytes = 0;
+
+  constructor(broker: Broker, link: Link) {
+    this.broker = broker;
+    this.link = link;
+    this.client = new Client("", undefined, 4, true, 0, link.peer);
+    this.splitter = new FrameSplitter(this, broker.limits.connectBytes);
+    this.lastReceivedMs = broker.nowMs;
+    broker.deadlines.set(this, broker.nowMs + broker.limits.connectTimeoutMs);
+  }
+
+  /** More output is welcome: what the peer has not taken is within the budget for slow readers. */
+  get writable(): boolean {
+    if (!this.link.blocked) {
+      this.pendingPackets = 0;
+      return true;
+    }
+    const { limits } = this.broker;
+    return this.link.pendingBytes < limits.linkPendingBytes && this.pendingPackets < limits.linkPendingPackets;
+  }
+
+  onData(bytes: Uint8Array, start: number, end: number): void {
+    if (this.state === ConnectionState.Closed) return;
+    const { broker } = this;
+    broker.turn();
+    broker.counters.bytesReceived += end - start;
+    try {
+      this.splitter.push(bytes, start, end);
+    } catch (error) {
+      this.fail(error);
+    }
+    this.limitAnswers();
+    broker.reschedule();
+  }
+
+  onDrain(): void {
+    this.broker.turn();
+    this.pendingPackets = 0;
+    this.stalledSinceMs = 0;
+    if (this.readingPaused) {
+      this.readingPaused = false;
+      this.lastReceivedMs = this.broker.nowMs;
+      this.link.resumeReading();
+    }
+    if (this.state === ConnectionState.Connected) this.session.pump();
+    this.broker.reschedule();
+  }
+
+  onClose(error: Error | undefined): void {
+    this.broker.turn();
+    this.close(error === undefined ? "closed by the client" : error.message, error);
+    this.broker.reschedule();
+  }
+
+  onFrame(bytes: Uint8Array, start: number, bodyStart: number, end: number): void {
+    const { broker } = this;
+    const type = (bytes[start] as number) >> 4;
+    broker.counters.packetsReceived++;
+    this.lastReceivedMs = broker.nowMs;
+    if (((ALLOWED[this.state] as number) >> type) % 2 === 0) this.refuseType(type);
+    if (broker.watchesPackets) {
+      this.receive(decodePacket(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames));
+      return;
+    }
+    // The packets of the hot path are handled without building an object where they need none.
+    if (type === PacketType.PUBLISH) {
+      broker.counters.publishReceived++;
+      const publish = decodePublish(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames);
+      broker.counters.publishBytesReceived += publish.payloadEnd - publish.payloadStart;
+      handlePublish(this, publish);
+      return;
+    }
+    if (type >= PacketType.PUBACK && type <= PacketType.PUBCOMP) {
+      const packetIdentifier = ackIdentifier(bytes, bodyStart, end, this.protocolVersion);
+      if (packetIdentifier > 0) {
+        this.handleAck(type as AckType, packetIdentifier, ReasonCode.Success);
+        return;
+      }
+    }
+    if (type === PacketType.PINGREQ) {
+      this.sendPingresp();
+      return;
+    }
+    this.handle(decodePacket(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames));
+  }
+
+  /** A decoded packet on its way through the hooks of reading: off the wire while somebody watches, or injected. */
+  receive(packet: Packet): void {
+    const { broker } = this;
+    this.tracePacket("received", packet);
+    let accepted = packet;
+    if (broker.hooks.has("onPacketRead")) {
+      const verdict = broker.hooks.pass("onPacketRead", packet, (hook, value) =>
+        hook.onPacketRead!(this.client, value),
+      );
+      if (verdict instanceof Refusal) {
+        throw new ProtocolError(disconnectCode(verdict.reasonCode), "", verdict.reasonString ?? "Refused by a hook");
+      }
+      accepted = verdict as Packet;
+    }
+    if (accepted.type === PacketType.PUBLISH) {
+      broker.counters.publishReceived++;
+      broker.counters.publishBytesReceived += accepted.payloadLength;
+    }
+    let failure: Error | undefined;
+    try {
+      this.handle(accepted);
+    } catch (error) {
+      failure = error instanceof Error ? error : new Error(String(error));
+      throw error;
+    } finally {
+      if (broker.hooks.has("onPacketProcessed")) {
+        broker.hooks.notify("onPacketProcessed", this.client, accepted, failure);
+      }
+    }
+  }
+
+  private handle(packet: Packet): void {
+    switch (packet.type) {
+      case PacketType.CONNECT:
+        handleConnect(this, packet);
+        return;
+      case PacketType.PUBLISH:
+        handlePublish(this, packet as Publish);
+        return;
+      case PacketType.PUBACK:
+      case PacketType.PUBREC:
+      case PacketType.PUBREL:
+      case PacketType.PUBCOMP:
+        this.handleAck(packet.type, packet.packetIdentifier, packet.reasonCode);
+        return;
+      case PacketType.SUBSCRIBE:
+        handleSubscribe(this, packet);
+        return;
+      case PacketType.UNSUBSCRIBE:
+        handleUnsubscribe(this, packet);
+        return;
+      case PacketType.PINGREQ:
+        this.sendPingresp();
+        return;
+      case PacketType.DISCONNECT:
+        this.handleDisconnect(packet);
+        return;
+      case PacketType.AUTH:
+        handleAuth(this, packet);
+        return;
+      default:
+        this.refuseType(packet.type);
+    }
+  }
+
+  private handleAck(type: AckType, packetIdentifier: number, reasonCode: PubackReasonCode | PubrelReasonCode): void {
+    const { session } = this;
+    if (type === PacketType.PUBACK) session.onPuback(packetIdentifier, reasonCode as PubackReasonCode);
+    else if (type === PacketType.PUBREC) session.onPubrec(this, packetIdentifier, reasonCode as PubackReasonCode);
+    else if (type === PacketType.PUBCOMP) session.onPubcomp(packetIdentifier);
+    else {
+      // 5.0 [MQTT-4.3.3-11]: PUBCOMP answers every PUBREL; the code tells that we did not know the identifier.
+      const known = session.incoming?.delete(packetIdentifier) === true;
+      this.sendAck(
+        PacketType.PUBCOMP,
+        packetIdentifier,
+        known ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound,
+      );
+    }
+  }
+
+  /** 5.0 §3.14. */
+  private handleDisconnect(packet: Disconnect): void {
+    const { sessionExpiryInterval } = packet.properties;
+    if (this.state === ConnectionState.Connected && sessionExpiryInterval !== undefined) {
+      if (this.session.expiryIntervalSeconds === 0 && sessionExpiryInterval !== 0) {
+        throw new ProtocolError(
+          ReasonCode.ProtocolError,
+          "5.0 §3.14.2.2.2",
+          "A session that ends with its connection cannot be given an expiry at DISCONNECT",
+        );
+      }
+      this.session.expiryIntervalSeconds = this.broker.cappedExpiry(sessionExpiryInterval);
+    }
+    // 5.0 [MQTT-3.14.4-3]; only Disconnect with Will Message keeps it, as every other failure does.
+    if (packet.reasonCode === ReasonCode.NormalDisconnection) this.will = undefined;
+    this.close(`disconnected, ${reasonText(packet.reasonCode)}`, undefined);
+    this.link.end();
+  }
+
+  /** An acknowledgement without properties: the form that nearly all have. */
+  sendAck(
+    type: typeof PacketType.PUBACK | typeof PacketType.PUBREC | typeof PacketType.PUBREL | typeof PacketType.PUBCOMP,
+    packetIdentifier: number,
+    reasonCode: PubackReasonCode | PubrelReasonCode,
+  ): void {
+    const { broker, link } = this;
+    if (broker.watchesPackets) {
+      this.send({ type, packetIdentifier, reasonCode, properties: {} } as Packet);
+      return;
+    }
+    const size = reasonCode === 0 || this.protocolVersion < 5 ? 4 : 5;
+    const at = link.reserve(size);
+    writeAck(link.batch, at, type, packetIdentifier, reasonCode, this.protocolVersion);
+    broker.counters.packetsSent++;
+    broker.counters.bytesSent += size;
+  }
+
+  sendAckWith(
+    type: typeof PacketType.PUBACK | typeof PacketType.PUBREC,
+    packetIdentifier: number,
+    reasonCode: PubackReasonCode,
+    reasonString: string | undefined,
+    userProperties: readonly UserProperty[] | undefined,
+  ): void {
+    const properties: AcknowledgementProperties = {};
+    // 5.0 [MQTT-3.1.2-29]
+    if (this.requestProblemInformation) {
+      if (reasonString !== undefined) properties.reasonString = reasonString;
+      if (userProperties !== undefined) properties.userProperties = userProperties;
+    }
+    this.send({ type, packetIdentifier, reasonCode, properties } as Packet);
+  }
+
+  /**
+   * Any packet but the hot ones. What is too large for the client loses its User Properties and Reason String; if that
+   * is not enough it is not sent at all, 5.0 [MQTT-3.1.2-24].
+   */
+  send(packet: Packet): void {
+    const { broker, link } = this;
+    let outgoing = packet;
+    if (broker.hooks.has("onPacketEncode")) outgoing = this.passToEncodeHooks(packet);
+    const bytes =
+      this.maximumPacketSize === Number.POSITIVE_INFINITY
+        ? encodePacket(outgoing, this.protocolVersion)
+        : encodeWithin(outgoing, this.protocolVersion, this.maximumPacketSize);
+    if (bytes === undefined) return;
+    const at = link.reserve(bytes.length);
+    copyBytes(link.batch, at, bytes, 0, bytes.length);
+    broker.counters.packetsSent++;
+    broker.counters.bytesSent += bytes.length;
+    this.tracePacket("sent", outgoing);
+    if (broker.hooks.has("onPacketSent")) broker.hooks.notify("onPacketSent", this.client, outgoing, bytes);
+  }
+
+  passToEncodeHooks(packet: Packet): Packet {
+    const verdict = this.broker.hooks.pass("onPacketEncode", packet, (hook, value) =>
+      hook.onPacketEncode!(this.client, value),
+    );
+    // A hook that throws cannot unsend: the packet goes out as it is.
+    return verdict instanceof Refusal || typeof verdict === "symbol" ? packet : verdict;
+  }
+
+  private sendPingresp(): void {
+    const { broker, link } = this;
+    if (broker.watchesPackets) {
+      this.send({ type: PacketType.PINGRESP });
+      return;
+    }
+    const at = link.reserve(2);
+    link.batch[at] = PacketType.PINGRESP << 4;
+    link.batch[at + 1] = 0;
+    broker.counters.packetsSent++;
+    broker.counters.bytesSent += 2;
+  }
+
+  /** The receivers of a topic; those of the last one are at hand, since publishers repeat themselves. */
+  routeOf(topicName: string): Route {
+    const { lastRoute, broker } = this;
+    if (
+      lastRoute !== undefined &&
+      topicName === this.lastRouteName &&
+      lastRoute.generation === broker.router.generation
+    ) {
+      return lastRoute;
+    }
+    const route = broker.router.route(topicName);
+    this.lastRoute = route;
+    this.lastRouteName = topicName;
+    return route;
+  }
+
+  /** CONNACK was sent: from here on the session's rules hold. */
+  established(): void {
+    this.state = ConnectionState.Connected;
+    this.splitter.packetBytesMax = this.broker.packetBytesMax;
+    this.splitter.version = this.protocolVersion;
+    this.scheduleKeepAlive();
+  }
+
+  /** What the connection waited for is known; it reads on afterwards. Nothing happens when it closed meanwhile. */
+  whenAnswered(next: () => void): void {
+    if (this.state === ConnectionState.Closed) return;
+    try {
+      next();
+      this.link.resumeReading();
+      this.splitter.resume();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** A message could not be sent at once: from now on the peer has linkStall to take something. */
+  watchStall(): void {
+    if (this.stalledSinceMs !== 0 || !this.link.blocked) return;
+    const { broker } = this;
+    this.stalledSinceMs = broker.nowMs;
+    this.stalledAtBytes = this.link.takenBytes;
+    const dueMs = broker.nowMs + broker.limits.linkStallMs;
+    if (this.heapIndex === -1 || dueMs < this.dueMs) broker.deadlines.set(this, dueMs);
+  }
+
+  onDue(nowMs: number): void {
+    if (this.state === ConnectionState.Closed) {
+      this.link.destroy();
+      return;
+    }
+    if (this.state !== ConnectionState.Connected) {
+      this.close("no complete CONNECT in time", undefined);
+      this.link.destroy();
+      return;
+    }
+    if (this.isStalled(nowMs)) {
+      this.close("takes no output", undefined);
+      this.link.destroy();
+      return;
+    }
+    const keepAliveOver = this.keepAliveMs > 0 && nowMs >= this.lastReceivedMs + this.keepAliveMs;
+    // While we don't read because the peer doesn't, silence is not its fault: the stall above decides.
+    if (keepAliveOver && !this.readingPaused) {
+      this.disconnect(ReasonCode.KeepAliveTimeout, "no packet within one and a half times the Keep Alive");
+      return;
+    }
+    this.scheduleKeepAlive();
+  }
+
+  /** Ends the connection for a reason of the broker's: 5.0 clients are told, 3.x ones see it close. */
+  disconnect(reasonCode: DisconnectReasonCode, reason: string, error?: Error): void {
+    if (this.state === ConnectionState.Closed) return;
+    const passive = this.broker.options.compat.passiveClientDisconnect && error instanceof ProtocolError;
+    const tell = this.state === ConnectionState.Connected && this.protocolVersion === 5;
+    if (tell) {
+      const properties = this.requestProblemInformation || error !== undefined ? { reasonString: reason } : {};
+      this.send({ type: PacketType.DISCONNECT, reasonCode, properties });
+    }
+    this.close(`${reason} (${reasonText(reasonCode)})`, error);
+    if (tell && passive) this.broker.deadlines.set(this, this.broker.nowMs + this.broker.limits.connectTimeoutMs);
+    else this.link.end();
+  }
+
+  /** The handlers' way out: a broken rule ends this connection; a mistake of ours ends it too, and is logged as ours. */
+  fail(error: unknown): void {
+    if (error instanceof ProtocolError) {
+      this.broker.counters.protocolErrors++;
+      const statement = error.statement === "" ? "" : ` ${error.statement}`;
+      if (this.state === ConnectionState.AwaitConnect) {
+        refuseMalformedConnect(this, error, error instanceof UnsupportedVersion ? error.level : undefined);
+      } else if (this.state === ConnectionState.Authenticating) {
+        refuseConnection(this, connackCode(error.reasonCode), `${error.message}${statement}`);
+      } else this.disconnect(disconnectCode(error.reasonCode), `${error.message}${statement}`, error);
+      return;
+    }
+    this.broker.log.error("Internal error while handling a packet", {
+      ...this.client.logFields(),
+      reason: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
+    this.disconnect(ReasonCode.ImplementationSpecificError, "internal error");
+  }
+
+  /** Leaves all tables, with or without a will. The link itself is ended by the caller. */
+  close(reason: string, error: Error | undefined): void {
+    if (this.state === ConnectionState.Closed) return;
+    const wasConnected = this.state === ConnectionState.Connected;
+    this.state = ConnectionState.Closed;
+    this.splitter.stop();
+    this.broker.deadlines.cancel(this);
+    this.broker.connectionClosed(this, wasConnected, reason, error);
+  }
+
+  tracePacket(direction: "received" | "sent", packet: Packet): void {
+    const { log, options } = this.broker;
+    if (!log.enabled("debug")) return;
+    log.debug(`${PACKET_NAMES[packet.type]} ${direction}`, {
+      ...this.client.logFields(),
+      ...describePacket(packet, options.logPayloadBytes),
+    });
+  }
+
+  private refuseType(type: number): never {
+    const name = PACKET_NAMES[type] ?? String(type);
+    if (this.state === ConnectionState.AwaitConnect) {
+      throw new ProtocolError(ReasonCode.ProtocolError, "5.0 [MQTT-3.1.0-1]", `${name} before CONNECT`);
+    }
+    const statement = type === PacketType.CONNECT ? "5.0 [MQTT-3.1.0-2]" : "";
+    throw new ProtocolError(ReasonCode.ProtocolError, statement, `${name} is not allowed here`);
+  }
+
+  /** Stops reading from a peer that lets our answers pile up. */
+  private limitAnswers(): void {
+    if (this.readingPaused || !this.link.blocked || this.state === ConnectionState.Closed) return;
+    if (this.link.pendingBytes < this.broker.limits.linkPendingBytes + ANSWER_BYTES_MAX) return;
+    this.readingPaused = true;
+    this.link.pauseReading();
+    this.watchStall();
+  }
+
+  private isStalled(nowMs: number): boolean {
+    if (this.stalledSinceMs === 0) return false;
+    if (!this.link.blocked) {
+      this.stalledSinceMs = 0;
+      return false;
+    }
+    if (this.link.takenBytes !== this.stalledAtBytes) {
+      this.stalledSinceMs = nowMs;
+      this.stalledAtBytes = this.link.takenBytes;
+      return false;
+    }
+    return nowMs - this.stalledSinceMs >= this.broker.limits.linkStallMs;
+  }
+
+  private scheduleKeepAlive(): void {
+    const { deadlines, limits, nowMs } = this.broker;
+    let dueMs = Number.POSITIVE_INFINITY;
+    if (this.keepAliveMs > 0) {
+      // Not before a moment from now: with paused reading the deadline is in the past.
+      dueMs = Math.max(this.lastReceivedMs + this.keepAliveMs, nowMs + 1000);
+      if (this.lastReceivedMs + this.keepAliveMs > nowMs) dueMs = this.lastReceivedMs + this.keepAliveMs;
+    }
+    if (this.stalledSinceMs !== 0) dueMs = Math.min(dueMs, this.stalledSinceMs + limits.linkStallMs);
+    if (dueMs === Number.POSITIVE_INFINITY) deadlines.cancel(this);
+    else deadlines.set(this, dueMs);
+  }
+}
+
+type AckType =
+  | typeof PacketType.PUBACK
+  | typeof PacketType.PUBREC
+  | typeof PacketType.PUBREL
+  | typeof PacketType.PUBCOMP;
+
+/** Codes that CONNACK has and DISCONNECT lacks become the nearest that it has, 5.0 §3.14.2.1. */
+export function disconnectCode(code: number): DisconnectReasonCode {
+  switch (code) {
+    case ReasonCode.UnsupportedProtocolVersion:
+    case ReasonCode.ClientIdentifierNotValid:
+      return ReasonCode.ProtocolError;
+    case ReasonCode.BadUserNameOrPassword:
+    case ReasonCode.Banned:
+      return ReasonCode.NotAuthorized;
+    case ReasonCode.ServerUnavailable:
+      return ReasonCode.ServerBusy;
+    case ReasonCode.PacketIdentifierInUse:
+    case ReasonCode.PacketIdentifierNotFound:
+      return ReasonCode.ProtocolError;
+    default:
+      return code >= 0x80 ? (code as DisconnectReasonCode) : ReasonCode.UnspecifiedError;
+  }
+}

@@ -1,0 +1,117 @@
+import type { Qos } from "../codec/constants.ts";
+import { RetainedIndex } from "../topic/retained.ts";
+import type { Broker } from "./broker.ts";
+import type { Timed } from "./deadlines.ts";
+import type { Message } from "./message.ts";
+
+const SWEEP_INTERVAL_MS = 60_000;
+
+/** The retained messages, one a topic, within a count and a size. 5.0 §3.3.1.3. */
+export class Retained implements Timed {
+  heapIndex = -1;
+  dueMs = 0;
+  /** Payload and topic bytes of all of them. */
+  bytes = 0;
+  private readonly index = new RetainedIndex<Message>();
+  private readonly broker: Broker;
+
+  constructor(broker: Broker) {
+    this.broker = broker;
+  }
+
+  get size(): number {
+    return this.index.size;
+  }
+
+  /** The present message of the topic; an expired one is not there, 5.0 [MQTT-3.3.2-5]. */
+  get(topicName: string): Message | undefined {
+    const message = this.index.get(topicName);
+    return message !== undefined && message.expiresAtMs > this.broker.nowMs ? message : undefined;
+  }
+
+  /**
+   * Stores the message or, when its payload is empty, removes the topic's. 5.0 [MQTT-3.3.1-5] [-6] [-7].
+   * Returns undefined when a limit forbids it, else 1 stored, -1 removed, 0 nothing to remove.
+   */
+  store(message: Message): -1 | 0 | 1 | undefined {
+    const { topicName } = message;
+    if (message.payloadEnd === message.payloadStart) return this.remove(topicName) ? -1 : 0;
+    const { limits } = this.broker;
+    const before = this.index.get(topicName);
+    const bytes = this.bytes + message.countedBytes - (before?.countedBytes ?? 0);
+    const count = this.index.size + (before === undefined ? 1 : 0);
+    const payloadBytes = message.payloadEnd - message.payloadStart;
+    if (count > limits.retained || bytes > limits.retainedBytes || payloadBytes > limits.retainedMessageBytes) {
+      return undefined;
+    }
+    message.keep();
+    this.index.set(topicName, message);
+    this.bytes = bytes;
+    if (message.expiresAtMs !== Number.POSITIVE_INFINITY && this.heapIndex === -1) {
+      this.broker.deadlines.set(this, this.broker.nowMs + SWEEP_INTERVAL_MS);
+    }
+    return 1;
+  }
+
+  remove(topicName: string): boolean {
+    const removed = this.index.delete(topicName);
+    if (removed === undefined) return false;
+    this.bytes -= removed.countedBytes;
+    return true;
+  }
+
+  match(topicFilter: string): Message[] {
+    const { nowMs } = this.broker;
+    const found: Message[] = [];
+    this.index.match(topicFilter, (message) => {
+      if (message.expiresAtMs > nowMs) found.push(message);
+    });
+    return found;
+  }
+
+  /** Frees what has expired; goes on as long as there is something that can expire. */
+  onDue(nowMs: number): void {
+    const expired: string[] = [];
+    let canExpire = false;
+    this.index.match("#", (message, topicName) => {
+      if (message.expiresAtMs <= nowMs) expired.push(topicName);
+      else if (message.expiresAtMs !== Number.POSITIVE_INFINITY) canExpire = true;
+    });
+    for (const topicName of expired) {
+      this.remove(topicName);
+      this.broker.counters.dropped("expired");
+      this.broker.hooks.notify("onRetainedExpired", topicName);
+    }
+    if (canExpire) this.broker.deadlines.set(this, nowMs + SWEEP_INTERVAL_MS);
+  }
+}
+
+/**
+ * The retained messages that one new subscription is still to be sent: handed out as the client takes
+ * them, so that a subscription to everything needs no room for everything.
+ */
+export class RetainedBacklog {
+  readonly qos: Qos;
+  readonly subscriptionIdentifiers: readonly number[] | undefined;
+  private readonly messages: Message[];
+  private position = 0;
+
+  constructor(messages: Message[], qos: Qos, subscriptionIdentifiers: readonly number[] | undefined) {
+    this.messages = messages;
+    this.qos = qos;
+    this.subscriptionIdentifiers = subscriptionIdentifiers;
+  }
+
+  get done(): boolean {
+    return this.position >= this.messages.length;
+  }
+
+  /** Skips what was replaced or removed since: a receiver must not get an old value after the new one. */
+  next(broker: Broker): Message | undefined {
+    while (this.position < this.messages.length) {
+      const message = this.messages[this.position++]!;
+      if (broker.retained.get(message.topicName) === message) return message;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,141 @@
+import { encodeUtf8 } from "../codec/text.ts";
+import { Matcher } from "../topic/matcher.ts";
+import type { InlineSubscription } from "./inline.ts";
+import type { Session } from "./session.ts";
+import { SharedGroup } from "./shared-group.ts";
+import { mergeSubscriptions, Subscription } from "./subscription.ts";
+
+/** Topics whose receivers are remembered, and receivers remembered for all of them together. */
+const ROUTES_MAX = 16_384;
+const ROUTE_TARGETS_MAX = 1_000_000;
+
+/** Who gets messages of one topic, each session once. Valid while `generation` is the router's. */
+export class Route {
+  readonly generation: number;
+  /** The Topic Name in UTF-8, ready to be written. */
+  readonly topic: Uint8Array;
+  readonly targets: readonly Subscription[];
+  readonly groups: readonly SharedGroup[];
+  readonly inline: readonly InlineSubscription[];
+
+  constructor(
+    generation: number,
+    topic: Uint8Array,
+    targets: readonly Subscription[],
+    groups: readonly SharedGroup[],
+    inline: readonly InlineSubscription[],
+  ) {
+    this.generation = generation;
+    this.topic = topic;
+    this.targets = targets;
+    this.groups = groups;
+    this.inline = inline;
+  }
+}
+
+/** Topic Name -> receivers. Routes are remembered, and all forgotten as soon as any subscription changes. */
+export class Router {
+  private readonly matcher = new Matcher<Subscription | SharedGroup | InlineSubscription>();
+  private readonly routes = new Map<string, Route>();
+  private readonly groups = new Map<string, SharedGroup>();
+  private rememberedTargets = 0;
+  private rememberedGeneration = -1;
+  /** Response Information: first level of a topic -> the one session that may receive from it. */
+  readonly responseTopics = new Map<string, Session>();
+
+  get generation(): number {
+    return this.matcher.generation;
+  }
+
+  add(subscription: Subscription): void {
+    const { group } = subscription;
+    if (group === undefined) {
+      this.matcher.add(subscription.topicFilter, subscription);
+      return;
+    }
+    if (group.members.length === 0) {
+      this.groups.set(groupKey(group.shareName, group.topicFilter), group);
+      this.matcher.add(group.topicFilter, group);
+    }
+    group.add(subscription);
+  }
+
+  remove(subscription: Subscription): void {
+    const { group } = subscription;
+    if (group === undefined) {
+      this.matcher.remove(subscription.topicFilter, subscription);
+      return;
+    }
+    group.remove(subscription);
+    if (group.members.length !== 0) return;
+    this.groups.delete(groupKey(group.shareName, group.topicFilter));
+    this.matcher.remove(group.topicFilter, group);
+  }
+
+  addInline(subscription: InlineSubscription): void {
+    this.matcher.add(subscription.topicFilter, subscription);
+  }
+
+  removeInline(subscription: InlineSubscription): void {
+    this.matcher.remove(subscription.topicFilter, subscription);
+  }
+
+  /** The share of that name and filter; a new one that is not routed to yet when there is none. */
+  group(shareName: string, topicFilter: string): SharedGroup {
+    return this.groups.get(groupKey(shareName, topicFilter)) ?? new SharedGroup(shareName, topicFilter);
+  }
+
+  route(topicName: string): Route {
+    const generation = this.matcher.generation;
+    if (generation !== this.rememberedGeneration) this.forget(generation);
+    const known = this.routes.get(topicName);
+    if (known !== undefined) return known;
+    const route = this.find(topicName, generation);
+    if (this.routes.size >= ROUTES_MAX || this.rememberedTargets > ROUTE_TARGETS_MAX) this.forget(generation);
+    this.rememberedTargets += route.targets.length;
+    this.routes.set(topicName, route);
+    return route;
+  }
+
+  /** The session that alone may receive from this topic or filter, when it is somebody's Response Information. */
+  responseOwner(topic: string): Session | undefined {
+    if (this.responseTopics.size === 0 || !topic.startsWith("res_")) return undefined;
+    const end = topic.indexOf("/");
+    return this.responseTopics.get(end === -1 ? topic : topic.slice(0, end));
+  }
+
+  private forget(generation: number): void {
+    if (this.routes.size > 0) this.routes.clear();
+    this.rememberedTargets = 0;
+    this.rememberedGeneration = generation;
+  }
+
+  private find(topicName: string, generation: number): Route {
+    const found: (Subscription | SharedGroup | InlineSubscription)[] = [];
+    this.matcher.match(topicName, found);
+    const groups: SharedGroup[] = [];
+    const inline: InlineSubscription[] = [];
+    const bySession = new Map<Session, Subscription[]>();
+    const owner = this.responseOwner(topicName);
+    for (const match of found) {
+      if (match instanceof SharedGroup) {
+        if (owner === undefined) groups.push(match);
+      } else if (match instanceof Subscription) {
+        if (owner !== undefined && match.session !== owner) continue;
+        const parts = bySession.get(match.session);
+        if (parts === undefined) bySession.set(match.session, [match]);
+        else parts.push(match);
+      } else {
+        inline.push(match);
+      }
+    }
+    const targets: Subscription[] = [];
+    for (const parts of bySession.values()) targets.push(mergeSubscriptions(parts));
+    return new Route(generation, encodeUtf8(topicName), targets, groups, inline);
+  }
+}
+
+/** A Share Name has no "/", so the first one separates. */
+function groupKey(shareName: string, topicFilter: string): string {
+  return `${shareName}/${topicFilter}`;
+}

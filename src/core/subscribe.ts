@@ -1,0 +1,147 @@
+import { PacketType, type Qos } from "../codec/constants.ts";
+import { RetainHandling, type Subscribe, type SubscribeEntry, type Unsubscribe } from "../codec/packet.ts";
+import { ProtocolError, ReasonCode, type SubackReasonCode, type UnsubackReasonCode } from "../codec/reason.ts";
+import { hasWildcard, isShared, isTopicFilter, levelCount, parseShared } from "../topic/name.ts";
+import type { Connection } from "./connection.ts";
+import { Refusal } from "./hooks.ts";
+import { RetainedBacklog } from "./retained.ts";
+import { Subscription } from "./subscription.ts";
+
+/** SUBSCRIBE, §3.8: each entry is granted or refused by itself; retained messages follow the SUBACK. */
+export function handleSubscribe(connection: Connection, incoming: Subscribe): void {
+  const { broker, client, session } = connection;
+  let subscribe = incoming;
+  let refusedAll: SubackReasonCode | undefined;
+  if (broker.hooks.has("onSubscribe")) {
+    const verdict = broker.hooks.pass("onSubscribe", subscribe, (hook, value) => hook.onSubscribe!(client, value));
+    if (verdict instanceof Refusal) refusedAll = subackCode(verdict.reasonCode);
+    else subscribe = verdict as Subscribe;
+  }
+  const identifier = subscribe.properties.subscriptionIdentifier;
+  if (identifier !== undefined && !broker.options.subscriptionIdentifiers) {
+    refusedAll ??= ReasonCode.SubscriptionIdentifiersNotSupported;
+  }
+  const backlogs: RetainedBacklog[] = [];
+  const reasonCodes = subscribe.entries.map((entry) => {
+    const code = refusedAll ?? grant(connection, entry, identifier, backlogs);
+    if (code >= 0x80) broker.logDenied(client, "subscribe", entry.topicFilter, code);
+    return code;
+  });
+  connection.send({
+    type: PacketType.SUBACK,
+    packetIdentifier: incoming.packetIdentifier,
+    reasonCodes: broker.options.compat.obscureNotAuthorized ? reasonCodes.map(obscured) : reasonCodes,
+    properties: {},
+  });
+  if (broker.hooks.has("onSubscribed")) broker.hooks.notify("onSubscribed", client, subscribe, reasonCodes);
+  if (backlogs.length === 0) return;
+  if (session.backlogs === undefined) session.backlogs = backlogs;
+  else session.backlogs.push(...backlogs);
+  session.pump();
+}
+
+/** UNSUBSCRIBE, §3.10: what is under way is completed, what waits of a share goes to its other members. */
+export function handleUnsubscribe(connection: Connection, incoming: Unsubscribe): void {
+  const { broker, client, session } = connection;
+  let unsubscribe = incoming;
+  if (broker.hooks.has("onUnsubscribe")) {
+    unsubscribe = broker.hooks.pass("onUnsubscribe", unsubscribe, (hook, value) =>
+      hook.onUnsubscribe!(client, value),
+    ) as Unsubscribe;
+  }
+  const reasonCodes = unsubscribe.topicFilters.map((topicFilter): UnsubackReasonCode => {
+    const subscription = session.subscriptions.get(topicFilter);
+    // 5.0 [MQTT-3.10.4-1]: compared character by character.
+    if (subscription === undefined) return ReasonCode.NoSubscriptionExisted;
+    session.subscriptions.delete(topicFilter);
+    broker.removeSubscription(subscription);
+    const { group } = subscription;
+    if (group !== undefined) session.handOverWaiting((outgoing) => outgoing.group === group);
+    return ReasonCode.Success;
+  });
+  connection.send({
+    type: PacketType.UNSUBACK,
+    packetIdentifier: incoming.packetIdentifier,
+    reasonCodes,
+    properties: {},
+  });
+  if (broker.hooks.has("onUnsubscribed")) broker.hooks.notify("onUnsubscribed", client, unsubscribe);
+}
+
+function grant(
+  connection: Connection,
+  entry: SubscribeEntry,
+  identifier: number | undefined,
+  backlogs: RetainedBacklog[],
+): SubackReasonCode {
+  const { broker, client, session } = connection;
+  const { options, limits } = broker;
+  const { topicFilter } = entry;
+  const shared = isShared(topicFilter) ? parseShared(topicFilter) : undefined;
+  const filter = shared?.filter ?? topicFilter;
+  if ((isShared(topicFilter) && shared === undefined) || !isTopicFilter(filter)) {
+    throw new ProtocolError(
+      ReasonCode.TopicFilterInvalid,
+      "5.0 [MQTT-4.7.1-1]",
+      `Not a valid Topic Filter: ${topicFilter}`,
+    );
+  }
+  if (shared !== undefined && entry.noLocal) {
+    throw new ProtocolError(ReasonCode.ProtocolError, "5.0 [MQTT-3.8.3-4]", "No Local on a shared subscription");
+  }
+  if (shared !== undefined && !options.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported;
+  if (!options.wildcards && hasWildcard(filter)) return ReasonCode.WildcardSubscriptionsNotSupported;
+  if (levelCount(filter) > limits.topicLevels) return ReasonCode.TopicFilterInvalid;
+  const owner = broker.router.responseOwner(filter);
+  if (owner !== undefined && owner !== session) return ReasonCode.NotAuthorized;
+  if (broker.checksTopics && !broker.mayUse(client, filter, false)) return ReasonCode.NotAuthorized;
+  const before = session.subscriptions.get(topicFilter);
+  if (before === undefined) {
+    if (session.subscriptions.size >= limits.subscriptionsPerSession) return ReasonCode.QuotaExceeded;
+    if (broker.counters.subscriptions >= limits.subscriptions) return ReasonCode.QuotaExceeded;
+  }
+  const qos = Math.min(entry.qos, options.maximumQos) as Qos;
+  const subscription = new Subscription(
+    session,
+    filter,
+    qos,
+    // A bridge of 3.x is treated as it treats its own subscriptions: nothing comes back, Retain is kept.
+    entry.noLocal || (connection.bridge && shared === undefined),
+    entry.retainAsPublished || connection.bridge,
+    entry.retainHandling,
+    identifier === undefined ? undefined : [identifier],
+    shared === undefined ? undefined : broker.router.group(shared.group, shared.filter),
+  );
+  broker.addSubscription(topicFilter, subscription, before);
+  // 5.0 [MQTT-3.3.1-9] [-10] [-11]; none for shares, §4.8.2.
+  const wantsRetained =
+    entry.retainHandling === RetainHandling.SendAtSubscribe ||
+    (entry.retainHandling === RetainHandling.SendIfNew && before === undefined);
+  if (shared === undefined && wantsRetained) {
+    const messages = broker.retainedFor(session, filter);
+    if (messages.length > 0) backlogs.push(new RetainedBacklog(messages, qos, subscription.subscriptionIdentifiers));
+  }
+  return qos;
+}
+
+/** A hook may refuse with any code; SUBACK carries only some, 5.0 §3.9.3. */
+function subackCode(code: number): SubackReasonCode {
+  switch (code) {
+    case ReasonCode.UnspecifiedError:
+    case ReasonCode.ImplementationSpecificError:
+    case ReasonCode.NotAuthorized:
+    case ReasonCode.TopicFilterInvalid:
+    case ReasonCode.PacketIdentifierInUse:
+    case ReasonCode.QuotaExceeded:
+    case ReasonCode.SharedSubscriptionsNotSupported:
+    case ReasonCode.SubscriptionIdentifiersNotSupported:
+    case ReasonCode.WildcardSubscriptionsNotSupported:
+      return code;
+    default:
+      return ReasonCode.UnspecifiedError;
+  }
+}
+
+function obscured(code: SubackReasonCode): SubackReasonCode {
+  return code === ReasonCode.NotAuthorized ? ReasonCode.UnspecifiedError : code;
+}

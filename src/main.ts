@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+import { type CommandLine, parseCommandLine } from "./cli/arguments.ts";
+import { hostFiles } from "./config/files.ts";
+import { loadSettings } from "./config/load.ts";
+import { formatProblem } from "./text/problem.ts";
+import { VERSION } from "./version.ts";
+
+process.exitCode = await main(process.argv.slice(2));
+
+/** Every command is loaded when it is asked for: the broker never pays for the clients. */
+async function main(argv: readonly string[]): Promise<number> {
+  const line = parseCommandLine(argv, process.env);
+  const io = { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, env: process.env };
+  switch (line.command) {
+    case "help":
+      process.stdout.write((await import("./cli/help.ts")).renderHelp());
+      return 0;
+    case "version":
+      process.stdout.write(`mqtt-broker ${VERSION}\n`);
+      return 0;
+    case "check":
+      return (await import("./cli/check.ts")).check(line, process.env, hostFiles(), (text) =>
+        process.stdout.write(text),
+      );
+    case "pub":
+      return (await import("./cli/pub.ts")).runPub([...line.rest], io);
+    case "sub":
+      return (await import("./cli/sub.ts")).runSub([...line.rest], io);
+    case "rr":
+      return (await import("./cli/rr.ts")).runRr([...line.rest], io);
+    case "client":
+      return (await import("./cli/client.ts")).runClient([...line.rest], io);
+    case "run":
+      return runBroker(line);
+  }
+}
+
+/** Exit 2 before anything is opened when the configuration has errors. */
+async function runBroker(line: CommandLine): Promise<number> {
+  const { settings, problems } = loadSettings(line, process.env, hostFiles());
+  if (settings === undefined) {
+    for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
+    return 2;
+  }
+  return (await import("./cli/run.ts")).run(settings);
+}

@@ -1,0 +1,68 @@
+/** Something to tell a person about a file, an option or the environment. */
+export interface Problem {
+  severity: "error" | "warning";
+  /** "" when no file is concerned. */
+  file: string;
+  /** From 1; 0 when the whole file is meant. */
+  line: number;
+  /** From 1, in UTF-16 units; 0 when the whole line is meant. */
+  column: number;
+  message: string;
+  /** What to do about it. */
+  hint?: string;
+  /** The line of the file, to be shown with a caret. */
+  sourceLine?: string;
+}
+
+/** A problem that belongs to no place in a file. */
+export function placelessProblem(severity: Problem["severity"], message: string, hint?: string): Problem {
+  return { severity, file: "", line: 0, column: 0, message, ...(hint === undefined ? {} : { hint }) };
+}
+
+export function hasErrors(problems: readonly Problem[]): boolean {
+  return problems.some((problem) => problem.severity === "error");
+}
+
+/**
+ * Writes a problem as compilers do, so that editors can jump to it, with the source line and a caret:
+ *
+ *     auth.json5:5:13: Unknown key "usr"
+ *         { name: "u1", usr: 1 }
+ *                       ^
+ *       Did you mean "user"?
+ *
+ * A warning says so before its message. Several lines, without a newline at the end.
+ */
+export function formatProblem(problem: Problem): string {
+  const message = problem.severity === "warning" ? `warning: ${problem.message}` : problem.message;
+  const lines = [formatPlaced(problem, message)];
+  const { sourceLine, column } = problem;
+  if (sourceLine !== undefined && column > 0) lines.push(...pointAt(sourceLine, column));
+  if (problem.hint !== undefined) lines.push(`  ${problem.hint}`);
+  return lines.join("\n");
+}
+
+/** `message` after its place, on one line: "auth.json5:5:13: message". Parts of the place that are 0 are left out. */
+export function formatPlaced({ file, line, column }: Problem, message: string): string {
+  if (file === "") return message;
+  const place = line === 0 ? [file] : column === 0 ? [file, line] : [file, line, column];
+  return `${place.join(":")}: ${message}`;
+}
+
+/** Characters of the source line that are shown, and how many of them before the place: minified files are one line. */
+const SHOWN_MAX = 100;
+const SHOWN_BEFORE = 70;
+
+function pointAt(sourceLine: string, column: number): string[] {
+  const start = sourceLine.length <= SHOWN_MAX ? 0 : Math.max(0, column - 1 - SHOWN_BEFORE);
+  const shown = printable(sourceLine.slice(start, start + SHOWN_MAX));
+  // Tabs stay tabs under tabs, so that the caret stands right for every tab width.
+  const padding = shown.slice(0, column - 1 - start).replace(/[^\t]/g, " ");
+  return [`    ${shown}`.trimEnd(), `    ${padding}^`];
+}
+
+/** Control characters of a broken file would reach the terminal otherwise. */
+function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to be replaced
+  return text.replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/g, "?");
+}

@@ -1,0 +1,71 @@
+import { BufferPool } from "./buffer-pool.ts";
+
+/** What a turn flushes; `flush` calls nobody back. */
+export interface Flushable {
+  flush(): void;
+}
+
+/** All batches of one turn together: what fits a second-level cache, so that a fan-out's bytes are still warm. */
+const HELD_BYTES_MAX = 2 * 1024 * 1024;
+
+/**
+ * Collects the links that have output and writes each once, when the sockets of this turn of the event loop have
+ * all been read. One per broker, shared by its listeners.
+ *
+ * `setImmediate`, not a microtask: microtasks run after each socket's callback, the check phase after all of them.
+ */
+export class Turn {
+  readonly pool = new BufferPool();
+  private readonly heldBytesMax: number;
+  /** Slots from `count` on are empty; the array is kept, since truncating it would free its store each turn. */
+  private readonly dirty: (Flushable | undefined)[] = [];
+  private count = 0;
+  private heldBytes = 0;
+  private scheduled = false;
+  private flushing = false;
+
+  /** `heldBytesMax`: bytes of batch buffers that a turn may gather before it writes early. */
+  constructor(heldBytesMax: number = HELD_BYTES_MAX) {
+    this.heldBytesMax = heldBytesMax;
+  }
+
+  /** Has `link` flushed in this turn. To be called once per link and turn. */
+  add(link: Flushable): void {
+    this.dirty[this.count++] = link;
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(this.onImmediate);
+  }
+
+  /** Counts a batch buffer that a link took in this turn. */
+  hold(bytes: number): void {
+    this.heldBytes += bytes;
+  }
+
+  /** The turn has gathered so much that it is better written now. */
+  get full(): boolean {
+    return this.heldBytes > this.heldBytesMax;
+  }
+
+  /** Writes what every link has gathered. */
+  flush(): void {
+    // An in-process stream may answer from inside a write. What that adds is flushed by the loop already running.
+    if (this.flushing) return;
+    this.flushing = true;
+    this.heldBytes = 0;
+    const { dirty } = this;
+    for (let index = 0; index < this.count; index++) {
+      const link = dirty[index];
+      if (link === undefined) continue;
+      dirty[index] = undefined;
+      link.flush();
+    }
+    this.count = 0;
+    this.flushing = false;
+  }
+
+  private readonly onImmediate = (): void => {
+    this.scheduled = false;
+    this.flush();
+  };
+}

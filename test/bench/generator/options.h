@@ -1,0 +1,28 @@
+// What a scenario is asked to do; every field is an option of the same name on the command line (see main.c).
+#pragma once
+#include <stdint.h>
+
+struct options {
+  int port;
+  int pid;     // of the broker whose CPU time is measured; 0: none
+  int version; // 4 (MQTT 3.1.1) or 5
+  int qos;
+  int publishers, subscribers; // on min(publishers, subscribers) topics
+  int payload;                 // bytes
+  int window;                  // messages under way per topic
+  int warmup_ms, duration_ms;
+  int rate;        // messages a second in total, for `latency`
+  int count;       // connections, subscriptions or messages, for the scenarios that have a fixed number of them
+  int in_progress; // connections that are being opened at the same time
+  int timeout_s;   // the whole run fails after this long
+  // Faults that the sink makes on purpose, each at every so many deliveries; 0: none.
+  int drop_every, duplicate_every, swap_every;
+};
+
+void run_pubsub(const struct options *options);
+void run_latency(const struct options *options);
+void run_idle(const struct options *options);
+void run_subscriptions(const struct options *options);
+void run_retained(const struct options *options);
+void run_offline(const struct options *options);
+void run_sink(const struct options *options);

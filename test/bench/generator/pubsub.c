@@ -1,0 +1,58 @@
+// Closed loop: each topic has at most `window` messages under way, and a new one follows as soon as one has reached all
+// its subscribers (and, at QoS 1 and 2, is acknowledged).
+#include "report.h"
+#include "traffic.h"
+
+// Without any arrival for so long, what is under way counts as lost, and the run goes on.
+static const int64_t STALL_NS = 1000000000;
+
+struct progress {
+  uint64_t arrived;
+  int64_t at_ns;
+  int64_t stalls;
+};
+
+static void pump(struct traffic *traffic) {
+  int qos = traffic->options->qos;
+  while (traffic->ready) {
+    struct publisher *publisher = traffic->ready;
+    traffic->ready = publisher->next_ready;
+    publisher->ready = false;
+    uint32_t room = traffic_room(publisher, qos);
+    if (room) traffic_send(publisher, room, qos, 0);
+  }
+}
+
+static void run_until(struct traffic *traffic, int64_t end_ns, struct progress *progress) {
+  for (int64_t now; (now = now_ns()) < end_ns;) {
+    if (traffic->totals.delivered != progress->arrived) {
+      progress->arrived = traffic->totals.delivered;
+      progress->at_ns = now;
+    } else if (now - progress->at_ns > STALL_NS) {
+      progress->stalls++;
+      progress->at_ns = now;
+      traffic_forget(traffic);
+    }
+    pump(traffic);
+    loop_turn(end_ns - now < STALL_NS / 10 ? end_ns - now : STALL_NS / 10);
+  }
+}
+
+void run_pubsub(const struct options *options) {
+  static struct traffic traffic;
+  traffic_start(&traffic, options);
+  struct progress progress = {0, now_ns(), 0};
+  run_until(&traffic, now_ns() + options->warmup_ms * (int64_t)1000000, &progress);
+  uint64_t before = traffic_arrived(&traffic);
+  struct interval from = interval_begin(options->pid);
+  run_until(&traffic, from.wall_ns + options->duration_ms * (int64_t)1000000, &progress);
+  struct interval to = interval_begin(options->pid);
+  uint64_t after = traffic_arrived(&traffic);
+  traffic_drain(&traffic);
+  report_begin("result");
+  interval_report(&from, &to, (int64_t)(after - before));
+  traffic_report(&traffic);
+  report_count("stalls", progress.stalls);
+  report_end();
+  traffic_stop(&traffic);
+}

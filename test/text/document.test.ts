@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TextError } from "../../src/text/document.ts";
+import { parseJson5 } from "../../src/text/json5-document.ts";
+import { formatProblem } from "../../src/text/problem.ts";
+import { parseYaml } from "../../src/text/yaml-document.ts";
+
+const JSON5_TEXT = `// rules
+{
+  users: [
+    { name: "u1", 'pass word': 'x' },
+  ],
+\t"deep": {a: {b: +0x1F}},
+}
+`;
+
+const YAML_TEXT = `# rules
+users:
+  - name: u1
+    pass word: 'x'
+deep: {a: {b: 31}}
+`;
+
+for (const [format, document, places] of [
+  [
+    "JSON5",
+    parseJson5(JSON5_TEXT, "f"),
+    { root: [2, 1], users: [3, 10], name: [4, 13], password: [4, 32], passwordKey: [4, 19], b: [6, 18], bKey: [6, 15] },
+  ],
+  [
+    "YAML",
+    parseYaml(YAML_TEXT, "f"),
+    { root: [2, 1], users: [3, 3], name: [3, 11], password: [4, 16], passwordKey: [4, 5], b: [5, 15], bKey: [5, 12] },
+  ],
+] as const) {
+  const place = ([line, column]: readonly [number, number]) => ({ line, column });
+
+  test(`${format}: the value is read`, () => {
+    assert.deepEqual(document.value, { users: [{ name: "u1", "pass word": "x" }], deep: { a: { b: 31 } } });
+  });
+  test(`${format}: values know their line and column`, () => {
+    assert.deepEqual(document.at([]), place(places.root));
+    assert.deepEqual(document.at(["users"]), place(places.users));
+    assert.deepEqual(document.at(["users", 0, "name"]), place(places.name));
+    assert.deepEqual(document.at(["users", 0, "pass word"]), place(places.password));
+    assert.deepEqual(document.at(["deep", "a", "b"]), place(places.b));
+  });
+  test(`${format}: keys know their line and column`, () => {
+    assert.deepEqual(document.atKey(["users", 0, "pass word"]), place(places.passwordKey));
+    assert.deepEqual(document.atKey(["deep", "a", "b"]), place(places.bKey));
+  });
+  test(`${format}: the place of an array's element as a key is the element's`, () => {
+    assert.deepEqual(document.atKey(["users", 0]), document.at(["users", 0]));
+  });
+  test(`${format}: a path that does not exist is at its nearest ancestor`, () => {
+    assert.deepEqual(document.at(["deep", "a", "c", 3]), document.at(["deep", "a"]));
+    assert.deepEqual(document.at(["nothing"]), document.at([]));
+    assert.deepEqual(document.at(["users", 7]), document.at(["users"]));
+  });
+  test(`${format}: a problem carries the source line`, () => {
+    const problem = document.problem("warning", document.at(["deep", "a", "b"]), "Odd", "Make it even");
+    const [line, column] = places.b;
+    const sourceLine = (format === "JSON5" ? JSON5_TEXT : YAML_TEXT).split("\n")[line - 1];
+    const expected = { severity: "warning", file: "f", line, column, message: "Odd", hint: "Make it even", sourceLine };
+    assert.deepEqual(problem, expected);
+  });
+}
+
+type Parser = (text: string, file: string) => unknown;
+
+function refusal(parse: Parser, text: string): string {
+  try {
+    parse(text, "f");
+  } catch (error) {
+    assert.ok(error instanceof TextError, String(error));
+    return `${error.line}:${error.column} ${error.message}`;
+  }
+  return "accepted";
+}
+
+for (const [text, expected] of [
+  ["", "1:1 Not valid JSON5: invalid end of input"],
+  ["{a:1\n b:2}", "2:2 Not valid JSON5: invalid character 'b'"],
+  ["{a:1,\r\n  a:2}", '2:3 Key "a" is given twice, first in line 1'],
+  ["{a:{b:1,\n'b':2}}", '2:1 Key "b" is given twice, first in line 1'],
+  ["{null:1}", "1:2 Unexpected token Null found: put keys that are not plain names in quotes"],
+  ["[".repeat(20_000) + "]".repeat(20_000), "1:1 Nested too deeply"],
+  ["{a:'\n'}", "1:5 Not valid JSON5: invalid character '\\n'"],
+] as const) {
+  test(`JSON5: ${JSON.stringify(text.slice(0, 20))} is refused with its place`, () => {
+    assert.equal(refusal(parseJson5, text), expected);
+  });
+}
+
+for (const [text, expected] of [
+  ["a: 1\na: 2", "2:1 This key is given twice"],
+  ["x:\n  a: 1\n  a: 2", "3:3 This key is given twice"],
+  ["a: b: c", "1:4 Not valid YAML: Nested mappings are not allowed in compact mappings"],
+  ["a: 1\n---\nb: 2", "2:1 Not valid YAML: Source contains multiple documents"],
+  ["\tx: 1", "1:1 Not valid YAML: Tabs are not allowed as indentation"],
+] as const) {
+  test(`YAML: ${JSON.stringify(text.slice(0, 20))} is refused with its place`, () => {
+    assert.equal(refusal(parseYaml, text), expected);
+  });
+}
+
+test("YAML: nesting too deep to follow is refused", () => {
+  assert.match(refusal(parseYaml, "[".repeat(20_000) + "]".repeat(20_000)), /^1:\d+ Nested too deeply$/);
+});
+
+test("YAML: aliases that multiply are refused", () => {
+  const levels = "abcdefghi".split("").map((name, level) => {
+    const items =
+      level === 0
+        ? "x"
+        : Array(9)
+            .fill(`*${"abcdefghi"[level - 1]}`)
+            .join(",");
+    return `${name}: &${name} [${items}]`;
+  });
+  assert.match(refusal(parseYaml, levels.join("\n")), /^1:1 Not valid YAML: Excessive alias count/);
+});
+
+test("YAML: an empty text is the value null", () => {
+  assert.equal(parseYaml("", "f").value, null);
+});
+
+test("__proto__ is a key like others and changes no prototype", () => {
+  for (const document of [parseJson5('{"__proto__": {x: 1}}', "f"), parseYaml("__proto__: {x: 1}", "f")]) {
+    assert.equal(Object.getPrototypeOf(document.value), Object.prototype);
+    assert.deepEqual(Object.keys(document.value as object), ["__proto__"]);
+  }
+});
+
+test("a TextError becomes a problem that shows the place", () => {
+  try {
+    parseJson5("{\n\ta: 1,\n\ta: 2\n}", "auth.json5");
+    assert.fail("accepted");
+  } catch (error) {
+    const text = formatProblem((error as TextError).toProblem());
+    assert.equal(text, 'auth.json5:3:2: Key "a" is given twice, first in line 2\n    \ta: 2\n    \t^');
+  }
+});
+
+/** Short texts of the characters that mean something to the parsers; the same for each run. */
+function* garbage(count: number): Generator<string> {
+  const pieces = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "a",
+    "'",
+    '"',
+    "\\",
+    "\n",
+    " ",
+    "-",
+    "#",
+    "//",
+    "/*",
+    "&a",
+    "*a",
+    "1",
+    "null",
+    "\u2028",
+    "\0",
+    "\ud800",
+    "!!x",
+    "|",
+    "?",
+    "%",
+  ];
+  let state = 12_345;
+  for (let made = 0; made < count; made++) {
+    let text = "";
+    for (let length = made % 24; length > 0; length--) {
+      state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+      text += pieces[Math.floor(state / 65_536) % pieces.length];
+    }
+    yield text;
+  }
+}
+
+for (const [format, parse] of [
+  ["JSON5", parseJson5],
+  ["YAML", parseYaml],
+] as const) {
+  test(`${format}: garbage is refused with a TextError and nothing else`, () => {
+    let accepted = 0;
+    for (const text of garbage(3000)) {
+      try {
+        parse(text, "f");
+        accepted++;
+      } catch (error) {
+        assert.ok(error instanceof TextError, `${JSON.stringify(text)}: ${error}`);
+        assert.ok(error.line >= 1 && error.column >= 1, JSON.stringify(text));
+        formatProblem(error.toProblem());
+      }
+    }
+    assert.ok(accepted > 0);
+  });
+}
