@@ -79,7 +79,13 @@ export const CLIENT_OPTIONS: readonly ClientOption[] = [
   value("-p --port", "PORT", ALL, "Port (1883, with TLS 8883).", (o, text, name) => {
     o.port = integer(name, text, 1, 65_535);
   }),
-  value("-L --url", "URL", ALL, "mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], or ws[s]://HOST[:PORT]/PATH.", setUrl),
+  value(
+    "-L --url",
+    "URL",
+    ALL,
+    "mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC], or ws[s]://HOST[:PORT]/PATH.",
+    setUrl,
+  ),
   value("--unix", "PATH", ALL, "Unix socket of the broker.", (o, text) => {
     o.unixPath = text;
   }),
@@ -151,7 +157,9 @@ export const CLIENT_OPTIONS: readonly ClientOption[] = [
   value("-f --file", "FILE", PUBLISHING, "Send the contents of a file.", (o, path) =>
     setSource(o, { from: "file", path }),
   ),
-  flag("-l --stdin-line", PUBLISHING, "Send each line of standard input.", (o) => setSource(o, { from: "stdin-lines" })),
+  flag("-l --stdin-line", PUBLISHING, "Send each line of standard input.", (o) =>
+    setSource(o, { from: "stdin-lines" }),
+  ),
   flag("-n --null-message", PUBLISHING, "Send an empty message.", (o) => setSource(o, { from: "nothing" })),
   flag("-s --stdin-file", PUBLISHING, "Send all of standard input as one message.", (o) =>
     setSource(o, { from: "stdin" }),

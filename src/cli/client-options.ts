@@ -6,7 +6,7 @@ import { UsageError } from "./client-io.ts";
 import { CLIENT_OPTIONS, type ClientCommand, type ClientOption } from "./client-option-table.ts";
 import { type ClientProperties, noProperties } from "./client-properties.ts";
 import type { TlsSettings } from "./client-stream.ts";
-import { compileFormat } from "./message-format.ts";
+import type { compileFormat } from "./message-format.ts";
 import type { ConnectSettings } from "./mqtt-client.ts";
 
 /** Where the payload of pub and rr comes from. */
@@ -136,7 +136,8 @@ function splitLong(word: string): [name: string, joined: string | undefined] {
 
 function unknownOption(word: string, command: ClientCommand, known: readonly ClientOption[]): string {
   const elsewhere = CLIENT_OPTIONS.find(({ names }) => names.includes(word));
-  if (elsewhere !== undefined) return `Option ${word} belongs to ${elsewhere.commands.join(" and ")}, not to ${command}`;
+  if (elsewhere !== undefined)
+    return `Option ${word} belongs to ${elsewhere.commands.join(" and ")}, not to ${command}`;
   if (!word.startsWith("-")) return `Unexpected argument "${word}": topics are given with -t`;
   const nearest = suggest(
     word,
@@ -178,7 +179,8 @@ function checkSub(options: ClientOptions): void {
     const bad = filters.find((filter) => !isTopicFilter(filter));
     if (bad !== undefined) throw new UsageError(`${name}: "${bad}" is no Topic Filter; look at its wildcards`);
   }
-  if (options.skipRetained && options.retainedOnly) throw new UsageError("-R and --retained-only leave nothing to print");
+  if (options.skipRetained && options.retainedOnly)
+    throw new UsageError("-R and --retained-only leave nothing to print");
 }
 
 function checkPublishing(command: ClientCommand, options: ClientOptions, topics: readonly string[]): void {
@@ -189,7 +191,8 @@ function checkPublishing(command: ClientCommand, options: ClientOptions, topics:
   if (topicName === undefined || !isTopicName(topicName)) throw new UsageError(badName("-t", topicName ?? ""));
   if (source === undefined) throw new UsageError("No message to publish: give -m, -f, -l, -n or -s");
   if (command === "pub") {
-    if (options.repeat > 1 && source.from === "stdin-lines") throw new UsageError("--repeat cannot be combined with -l");
+    if (options.repeat > 1 && source.from === "stdin-lines")
+      throw new UsageError("--repeat cannot be combined with -l");
     return;
   }
   if (responseTopic === undefined) throw new UsageError("No topic for the response: give -e");

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { connect as connectNet, isIP, type Socket } from "node:net";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls, getCACertificates } from "node:tls";
-import { getSystemErrorMessage } from "node:util";
+import { ConnectionError, plainReason } from "./connection-error.ts";
 
 export interface TlsSettings {
   caFile?: string;
@@ -29,18 +29,6 @@ export interface StreamSettings {
   bindAddress?: string;
   noDelay: boolean;
   tls?: TlsSettings;
-}
-
-/** Why there is no connection. */
-export class ConnectionError extends Error {
-  /** The CONNACK's code; undefined when none came. */
-  readonly refusal: number | undefined;
-
-  constructor(message: string, refusal?: number) {
-    super(message);
-    this.name = "ConnectionError";
-    this.refusal = refusal;
-  }
 }
 
 /** A stream that is connecting; `tls` comes from `tlsOptions`. */
@@ -101,12 +89,4 @@ function readFolder(path: string): string[] {
   } catch (error) {
     throw error instanceof ConnectionError ? error : new ConnectionError(`Cannot read ${path}: ${plainReason(error)}`);
   }
-}
-
-/** "Connection refused", "No such file or directory": what the operating system said, without its code. */
-export function plainReason(error: unknown): string {
-  const inner = error instanceof AggregateError ? error.errors[0] : error;
-  const { errno, message } = inner as { errno?: number; message: string };
-  const text = typeof errno === "number" ? getSystemErrorMessage(errno) : undefined;
-  return text === undefined ? message : `${text[0]?.toUpperCase()}${text.slice(1)}`;
 }

@@ -1,10 +1,12 @@
 import type { IClientOptions, IPublishPacket, MqttClient } from "mqtt";
-import type { PublishProperties, UserProperty, Will } from "../codec/packet.ts";
-import { reasonText } from "../codec/reason.ts";
+import type { PublishProperties, Will } from "../codec/packet.ts";
 import { debugLine } from "./client-debug.ts";
+import { ExitCode } from "./client-io.ts";
 import type { ClientProperties } from "./client-properties.ts";
-import { ConnectionError, openStream, plainReason, type StreamSettings, tlsOptions } from "./client-stream.ts";
+import { openStream, type StreamSettings, tlsOptions } from "./client-stream.ts";
+import { ConnectionError, connectionError, connectionLost, errorCode, reasonName } from "./connection-error.ts";
 import type { ReceivedMessage } from "./message-format.ts";
+import { fromPacketProperties, toPacketProperties } from "./packet-properties.ts";
 
 /** Where and how to connect, and as whom. */
 export interface ConnectSettings extends StreamSettings {
@@ -69,7 +71,8 @@ export interface SubscribeAnswer {
 export async function openClient(settings: ConnectSettings, events: ClientEvents): Promise<SmallClient> {
   const tls = settings.tls === undefined ? undefined : tlsOptions(settings.tls, settings.host);
   const mqtt = await import("mqtt");
-  const options = clientOptions(settings);
+  // Packet identifiers from 1 on: MQTT.js starts anywhere, and people compare what -d prints.
+  const options = { ...clientOptions(settings), messageIdProvider: new mqtt.UniqueMessageIdProvider() };
   // WebSocket and SOCKS streams are built by MQTT.js; ours know local addresses, PSK and Nagle's algorithm.
   const builtIn = settings.webSocketUrl !== undefined || settings.proxy !== undefined;
   const client = builtIn
@@ -152,7 +155,10 @@ function wrap(client: MqttClient, settings: ConnectSettings, events: ClientEvent
     failure = connectionError(error, v5);
   });
   client.on("disconnect", ({ reasonCode }) => {
-    failure = new ConnectionError(`Disconnected by the broker: ${reasonName(reasonCode ?? 0)}`);
+    failure = new ConnectionError(
+      `Error: Disconnected by the broker: ${reasonName(reasonCode ?? 0)}.`,
+      ExitCode.ConnectionLost,
+    );
   });
   client.on("close", () => {
     if (settings.reconnectMs === 0) for (const reject of waiting) reject(failure ?? connectionLost());
@@ -161,6 +167,8 @@ function wrap(client: MqttClient, settings: ConnectSettings, events: ClientEvent
   });
   const { debug } = events;
   if (debug !== undefined) {
+    // The first CONNECT was written before anybody could listen.
+    debug(debugLine(clientId, "sending", { cmd: "connect" }));
     client.on("packetsend", (packet) => debug(debugLine(clientId, "sending", packet)));
     client.on("packetreceive", (packet) => {
       if (packet.cmd === "connack") clientId = packet.properties?.assignedClientIdentifier ?? clientId;
@@ -229,40 +237,6 @@ function endClient(client: MqttClient, properties: object | undefined): Promise<
   });
 }
 
-function connectionLost(): ConnectionError {
-  return new ConnectionError("Error: The connection was lost.");
-}
-
-function errorCode(error: Error | undefined): number | undefined {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  return typeof code === "number" ? code : undefined;
-}
-
-/** Connect Return codes of 3.x, in mosquitto's words: scripts look for them. */
-const RETURN_CODES: Readonly<Record<number, string>> = {
-  1: "unacceptable protocol version.",
-  2: "identifier rejected.",
-  3: "broker unavailable.",
-  4: "bad user name or password.",
-  5: "not authorised.",
-};
-
-function connectionError(error: Error, v5: boolean): ConnectionError {
-  const code = errorCode(error);
-  if (code !== undefined && error.message.startsWith("Connection refused")) {
-    const text = v5 ? reasonName(code) : `Connection Refused: ${RETURN_CODES[code] ?? "unknown reason."}`;
-    return new ConnectionError(`Connection error: ${text}`, code);
-  }
-  const name = (error as { code?: unknown }).code;
-  if (name === "ENOTFOUND" || name === "EAI_AGAIN") return new ConnectionError("Unable to connect (Lookup error.).");
-  return new ConnectionError(`Error: ${plainReason(error)}`);
-}
-
-/** "Not authorized", without the number. */
-export function reasonName(code: number): string {
-  return reasonText(code).replace(/ \(0x..\)$/, "");
-}
-
 function receivedMessage(topicName: string, packet: IPublishPacket): ReceivedMessage {
   const payload = typeof packet.payload === "string" ? Buffer.from(packet.payload) : packet.payload;
   return {
@@ -273,37 +247,4 @@ function receivedMessage(topicName: string, packet: IPublishPacket): ReceivedMes
     packetIdentifier: packet.messageId ?? 0,
     properties: fromPacketProperties(packet.properties ?? {}),
   };
-}
-
-/** MQTT.js keeps User Properties in an object, and a truth value where the specification has a byte. */
-function toPacketProperties(properties: object): Record<string, unknown> {
-  const result: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(properties)) {
-    if (name === "userProperties") result[name] = groupByName(value as readonly UserProperty[]);
-    else if (name === "payloadFormatIndicator" || name.startsWith("request")) result[name] = value === 1;
-    else if (value instanceof Uint8Array) result[name] = Buffer.from(value);
-    else result[name] = value;
-  }
-  return result;
-}
-
-function groupByName(pairs: readonly UserProperty[]): Record<string, string | string[]> {
-  const names = [...new Set(pairs.map(([name]) => name))];
-  const valuesOf = (wanted: string): string[] => pairs.filter(([name]) => name === wanted).map(([, value]) => value);
-  return Object.fromEntries(names.map((name) => [name, valuesOf(name)]));
-}
-
-/** Keeps the order in which the properties came. */
-function fromPacketProperties(properties: NonNullable<IPublishPacket["properties"]>): PublishProperties {
-  const result: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(properties)) {
-    if (name === "userProperties") {
-      result[name] = Object.entries(value as Record<string, string | string[]>).flatMap(([key, values]) =>
-        [values].flat().map((one) => [key, one]),
-      );
-    } else if (name === "subscriptionIdentifier") result["subscriptionIdentifiers"] = [value].flat();
-    else if (name === "payloadFormatIndicator") result[name] = Number(value);
-    else result[name] = value;
-  }
-  return result as PublishProperties;
 }

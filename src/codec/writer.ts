@@ -29,7 +29,8 @@ export class Writer {
   }
 
   uint8(value: number): void {
-    this.bytes[this.reserve(1)] = value;
+    const at = this.reserve(1);
+    this.bytes[at] = value;
   }
 
   uint16(value: number): void {
@@ -68,7 +69,8 @@ export class Writer {
 
   /** Bytes without a length before them. */
   raw(data: Uint8Array): void {
-    copyBytes(this.bytes, this.reserve(data.length), data, 0, data.length);
+    const at = this.reserve(data.length);
+    copyBytes(this.bytes, at, data, 0, data.length);
   }
 
   /** The body alone, as a copy. */
@@ -84,6 +86,7 @@ export class Writer {
     return this.bytes.slice(start, this.position);
   }
 
+  /** Makes room for `count` bytes and returns where they go. It may replace `bytes`: look at that afterwards. */
   private reserve(count: number): number {
     const at = this.position;
     this.position = at + count;

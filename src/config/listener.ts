@@ -44,6 +44,11 @@ const DEFAULT_PORT = 1883;
 /** What entries that leave something out get. */
 export type ListenerDefaults = Pick<ListenerSettings, "host" | "noDelay" | "keepAliveSeconds" | "reusePort">;
 
+/** Why a type of listener is refused; undefined when it is built. */
+export function listenerNotYet(type: string): string | undefined {
+  return OPTION_OF_TYPE.get(type)?.notYet;
+}
+
 /** The entries of `--tcp-port` and `--addr`; undefined when neither was given. */
 export function listenersOfOptions(values: ReadonlyMap<string, Assignment[]>): ListenerEntry[] | undefined {
   const entries: ListenerEntry[] = [];
@@ -68,7 +73,7 @@ export function completeListeners(
   const taken = new Set(entries.flatMap((entry) => entry.name ?? []));
   const seen = new Set<string>();
   for (const entry of entries) {
-    const notYet = OPTION_OF_TYPE.get(entry.type)?.notYet;
+    const notYet = listenerNotYet(entry.type);
     if (notYet !== undefined) {
       problems.push(entry.origin.problem("error", notYet));
       continue;

@@ -5,7 +5,7 @@ import type { Problem } from "../text/problem.ts";
 import { suggest } from "../text/suggest.ts";
 import { assign, documentOrigin, emptyLayer, type Layer } from "./layer.ts";
 import { PUBLIC_LIMITS } from "./limit-names.ts";
-import { LISTENER_KEYS, type ListenerEntry } from "./listener.ts";
+import { LISTENER_KEYS, type ListenerEntry, listenerNotYet } from "./listener.ts";
 import { describeType, quoteValue, readValue, type Value } from "./value.ts";
 
 /** Objects of the configuration, by their path: "mqtt", "mqtt.compat", … Values of an option are not among them. */
@@ -99,6 +99,9 @@ function readListener(reading: Reading, path: Path, value: unknown): ListenerEnt
     complain(reading, path, `${pathText(path)} must be an object in braces, not ${quoteValue(value)}`);
     return undefined;
   }
+  const origin = documentOrigin(reading.document, path);
+  // Of types that are not built the other keys are not known yet either: one refusal says it all.
+  if (typeof value.type === "string" && listenerNotYet(value.type) !== undefined) return { type: value.type, origin };
   const fields: Record<string, Value> = { type: "tcp" };
   for (const [name, raw] of Object.entries(value)) {
     const known = LISTENER_KEYS.get(name);
@@ -111,7 +114,7 @@ function readListener(reading: Reading, path: Path, value: unknown): ListenerEnt
     if (field !== undefined) fields[known.field] = field;
     else complain(reading, at, `${pathText(at)} must be ${describeType(known.type)}, not ${quoteValue(raw)}`);
   }
-  return { ...fields, origin: documentOrigin(reading.document, path) } as ListenerEntry;
+  return { ...fields, origin } as ListenerEntry;
 }
 
 function complain(reading: Reading, path: Path, message: string, hint?: string): void {

@@ -123,7 +123,7 @@ export function groupDigits(value: number): string {
 
 /** A user's value as a message repeats it: in quotes when it is a text, short, on one line. */
 export function quoteValue(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = (typeof value === "number" ? undefined : JSON.stringify(value)) ?? String(value);
   return text.length <= SHOWN_MAX ? text : `${text.slice(0, SHOWN_MAX)}…`;
 }
 

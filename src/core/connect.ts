@@ -21,6 +21,9 @@ import { OutgoingAliases } from "./topic-alias.ts";
 export function handleConnect(connection: Connection, connect: Connect): void {
   const { broker } = connection;
   connection.protocolVersion = connect.protocolVersion;
+  // These hold for a refusing CONNACK too, 5.0 [MQTT-3.2.2-19].
+  connection.requestProblemInformation = connect.properties.requestProblemInformation !== 0;
+  connection.maximumPacketSize = connect.properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
   const keepAliveSeconds = effectiveKeepAlive(broker, connect);
   const assigned = connect.clientId === "";
   const clientId = assigned ? `auto-${broker.random.hex128()}` : connect.clientId;
@@ -97,8 +100,6 @@ export function establish(
   connection.bridge = connect.bridge;
   connection.keepAliveMs = client.keepAliveSeconds * 1500;
   const { properties } = connect;
-  connection.requestProblemInformation = properties.requestProblemInformation !== 0;
-  connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
   connection.sendQuota = Math.min(properties.receiveMaximum ?? 65_535, broker.limits.inflight);
   const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, broker.options.topicAliasMaximum);
   if (broker.options.autoTopicAlias && aliasMaximum > 0) connection.outgoingAliases = new OutgoingAliases(aliasMaximum);
@@ -111,17 +112,23 @@ export function establish(
   if (broker.hooks.has("onSessionEstablished")) broker.hooks.notify("onSessionEstablished", client, connect);
 }
 
-/** CONNACK with a code of 0x80 or more, then the end, 5.0 [MQTT-3.2.2-7]. 3.x clients get the nearest Connect Return code. */
+/**
+ * CONNACK with a code of 0x80 or more, then the end, 5.0 [MQTT-3.2.2-7]. 3.x clients get the Connect Return code that
+ * says the same, and where there is none no CONNACK, 3.1.1 [MQTT-3.2.2-6].
+ */
 export function refuseConnection(connection: Connection, code: ConnackReasonCode, reason: string): void {
   if (connection.state === ConnectionState.Closed) return;
   connection.broker.counters.connectionsRefused++;
   const v5 = connection.protocolVersion === 5;
-  connection.send({
-    type: PacketType.CONNACK,
-    sessionPresent: false,
-    reasonCode: v5 ? code : returnCode(code),
-    properties: v5 && connection.requestProblemInformation ? { reasonString: reason } : {},
-  });
+  const reasonCode = v5 ? code : returnCode(code);
+  if (reasonCode !== undefined) {
+    connection.send({
+      type: PacketType.CONNACK,
+      sessionPresent: false,
+      reasonCode,
+      properties: v5 && connection.requestProblemInformation ? { reasonString: reason } : {},
+    });
+  }
   connection.close(`refused: ${reason} (${reasonText(code)})`, undefined);
   connection.link.end();
 }
@@ -148,7 +155,7 @@ const CONNACK_CODES = new Set<number>([
   0x9d, 0x9f,
 ]);
 
-function returnCode(code: ConnackReasonCode): ConnectReturnCode {
+function returnCode(code: ConnackReasonCode): ConnectReturnCode | undefined {
   switch (code) {
     case ReasonCode.UnsupportedProtocolVersion:
       return ConnectReturnCode.UnacceptableProtocolVersion;
@@ -160,8 +167,17 @@ function returnCode(code: ConnackReasonCode): ConnectReturnCode {
     case ReasonCode.Banned:
     case ReasonCode.BadAuthenticationMethod:
       return ConnectReturnCode.NotAuthorized;
-    default:
+    case ReasonCode.ServerUnavailable:
+    case ReasonCode.ServerBusy:
+    case ReasonCode.QuotaExceeded:
+    case ReasonCode.ConnectionRateExceeded:
+    case ReasonCode.UseAnotherServer:
+    case ReasonCode.ServerMoved:
+    case ReasonCode.UnspecifiedError:
+    case ReasonCode.ImplementationSpecificError:
       return ConnectReturnCode.ServerUnavailable;
+    default:
+      return undefined;
   }
 }
 

@@ -172,7 +172,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
         return;
       }
     }
-    if (type === PacketType.PINGREQ) {
+    if (type === PacketType.PINGREQ && bodyStart === end) {
       this.sendPingresp();
       return;
     }

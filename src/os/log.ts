@@ -4,8 +4,8 @@ import type { Clock, Log, LogFields, LogLevel } from "../core/ports.ts";
 import { LogFlood } from "./log-flood.ts";
 import { formatLine, type LineFormat } from "./log-line.ts";
 
-/** From least to most; a level is enabled when it stands at or before the chosen one. */
-export const LOG_LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug", "trace"];
+/** From least to most; a level is enabled when its rank is not above the chosen one's. */
+const RANK: Record<LogLevel, number> = { error: 0, warn: 1, info: 2, debug: 3, trace: 4 };
 
 /** "auto": for the journal under systemd, text on a terminal, JSON otherwise. */
 export type LogFormat = "auto" | "text" | "json";
@@ -37,7 +37,7 @@ export class HostLog implements Log {
     this.clock = options.clock;
     this.format = options.format;
     this.output = options.output;
-    this.rank = LOG_LEVELS.indexOf(options.level);
+    this.rank = RANK[options.level];
     this.flood = new LogFlood(options.clock, options.linesPerSecondMax ?? 100, (level, message) =>
       this.write(level, message, undefined),
     );
@@ -45,17 +45,13 @@ export class HostLog implements Log {
     this.output.on("error", () => {});
   }
 
-  /** May be changed while the broker runs. */
-  get level(): LogLevel {
-    return LOG_LEVELS[this.rank]!;
-  }
-
-  set level(level: LogLevel) {
-    this.rank = LOG_LEVELS.indexOf(level);
+  /** May be called while the broker runs. */
+  setLevel(level: LogLevel): void {
+    this.rank = RANK[level];
   }
 
   enabled(level: LogLevel): boolean {
-    return LOG_LEVELS.indexOf(level) <= this.rank;
+    return RANK[level] <= this.rank;
   }
 
   error(message: string, fields?: LogFields): void {
@@ -63,20 +59,20 @@ export class HostLog implements Log {
   }
 
   warn(message: string, fields?: LogFields): void {
-    if (this.rank >= 1 && this.flood.admits("warn", message)) this.write("warn", message, fields);
+    if (this.rank >= RANK.warn && this.flood.admits("warn", message)) this.write("warn", message, fields);
   }
 
   info(message: string, fields?: LogFields): void {
-    if (this.rank >= 2 && this.flood.admits("info", message)) this.write("info", message, fields);
+    if (this.rank >= RANK.info && this.flood.admits("info", message)) this.write("info", message, fields);
   }
 
   /** Like trace not limited in number: who asks for every packet gets every packet. */
   debug(message: string, fields?: LogFields): void {
-    if (this.rank >= 3) this.write("debug", message, fields);
+    if (this.rank >= RANK.debug) this.write("debug", message, fields);
   }
 
   trace(message: string, fields?: LogFields): void {
-    if (this.rank >= 4) this.write("trace", message, fields);
+    if (this.rank >= RANK.trace) this.write("trace", message, fields);
   }
 
   /** What has gathered, for the last moment of the process, when no stream will write any more. */

@@ -21,7 +21,12 @@ function parseValue(text: string, file: string): unknown {
     return json5.parse(text);
   } catch (error) {
     const { message, lineNumber, columnNumber } = error as Error & { lineNumber?: number; columnNumber?: number };
-    const position = { line: lineNumber ?? 1, column: columnNumber ?? 1 };
+    let position = { line: lineNumber ?? 1, column: columnNumber ?? 1 };
+    if (position.column === 0) {
+      // json5 counts a line end that may not stand there to the next line.
+      const line = position.line - 1;
+      position = { line, column: (text.split("\n")[line - 1] ?? "").length + 1 };
+    }
     const reason = message.replace(/^JSON5: /, "").replace(/ at \d+:\d+$/, "");
     throw new TextError(text, file, position, `Not valid JSON5: ${reason}`);
   }

@@ -51,6 +51,8 @@ export class StreamLink implements Link, Flushable {
     this.stream.on("error", this.onError);
     this.stream.on("close", this.onStreamClose);
     this.handler = accept(this);
+    // A stream handed to us may have ended before; it won't say so again.
+    if (this.stream.destroyed || this.stream.readableEnded) this.destroy();
   }
 
   /** Bytes from the peer, valid only during the call. After the end they are discarded. */

@@ -24,7 +24,10 @@ export interface TcpListenerOptions {
   reusePort?: boolean;
   /** False: read by 'data' events only, each chunk in a buffer of its own. */
   sharedRead?: boolean;
-  /** Told of failures to accept, such as too many open files. Default: none is. */
+  /**
+   * Told of failures to accept. Too many open files is none of them: then libuv closes new connections at once,
+   * without a word, and without going round in circles.
+   */
   onError?: (error: Error) => void;
 }
 
@@ -35,6 +38,7 @@ export class TcpListener implements Listener {
   private server: Server | undefined;
   private host: string;
   private port: number;
+  private closed = false;
 
   constructor(options: TcpListenerOptions) {
     this.options = options;
@@ -49,6 +53,7 @@ export class TcpListener implements Listener {
 
   async listen(accept: Accept): Promise<void> {
     const { options } = this;
+    this.closed = false;
     let server: Server;
     try {
       server = await bind(options.host, options);
@@ -57,10 +62,14 @@ export class TcpListener implements Listener {
       if (fallback === undefined) throw explain(error as NodeJS.ErrnoException, this.url);
       server = await bind(fallback, options);
     }
-    this.server = server;
     const bound = server.address() as AddressInfo;
     this.host = bound.address;
     this.port = bound.port;
+    if (this.closed) {
+      server.close();
+      return;
+    }
+    this.server = server;
     server.on("error", (error) => options.onError?.(error));
     const accepted = (socket: Socket) => this.accepted(socket, accept);
     if (options.sharedRead !== false && shareReads(server, accepted)) return;
@@ -71,6 +80,7 @@ export class TcpListener implements Listener {
   }
 
   async close(): Promise<void> {
+    this.closed = true;
     this.server?.close();
     this.server = undefined;
   }

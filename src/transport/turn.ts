@@ -1,6 +1,6 @@
 import { BufferPool } from "./buffer-pool.ts";
 
-/** What a turn flushes; `flush` calls nobody back. */
+/** What a turn flushes. `flush` calls nobody back and never throws. */
 export interface Flushable {
   flush(): void;
 }

@@ -165,7 +165,13 @@ for (const version of [5, 4] as const) {
       const payload = "x".repeat(remaining - overhead);
       await publisher.publish(topic, payload);
       const properties = version === 5 ? "00" : "";
-      await subscriber.expectBytes("30", variableByteInteger(remaining), field(topic), properties, Buffer.from(payload));
+      await subscriber.expectBytes(
+        "30",
+        variableByteInteger(remaining),
+        field(topic),
+        properties,
+        Buffer.from(payload),
+      );
       await finish(publisher, subscriber);
     });
   }

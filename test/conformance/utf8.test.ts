@@ -149,7 +149,7 @@ for (const { name, five, three, flags, payload } of CONNECT_FIELDS) {
     test(`${five} refuses ${kind} in the ${name}`, async () => {
       const client = await broker.open();
       client.sendBytes(rawConnect({ flags, payload: payload(text, "00") }));
-      await client.expectConnackRefusal(0x81);
+      await client.expectConnectRefusal(0x81);
     });
 
     test(`${three} closes on ${kind} in the ${name}`, async () => {

@@ -4,6 +4,7 @@ import { countWrites, pattern, type Rig, readBytes, readToEnd, send, turns, unti
 
 /** More than a loopback connection's two kernel buffers hold. */
 const MORE_THAN_KERNEL = 24 * 1024 * 1024;
+const LARGE = pattern(MORE_THAN_KERNEL);
 
 /** What every link does, whatever it runs on. `makeRig` is called for each test. */
 export function linkSuite(name: string, makeRig: () => Promise<Rig>): void {
@@ -93,7 +94,7 @@ export function linkSuite(name: string, makeRig: () => Promise<Rig>): void {
 
     it("tells of a slow reader, and once when it has caught up", async () => {
       const { link, heard, client } = await rig.connect();
-      const sent = pattern(MORE_THAN_KERNEL);
+      const sent = LARGE;
       send(link, sent);
       await turns(5);
       assert.equal(link.blocked, true);
@@ -110,7 +111,7 @@ export function linkSuite(name: string, makeRig: () => Promise<Rig>): void {
     it("counts bytes gathered behind a blocked write, and writes them as one piece", async () => {
       const { link, stream, heard, client } = await rig.connect();
       const writes = countWrites(stream);
-      const first = pattern(MORE_THAN_KERNEL);
+      const first = LARGE;
       const behind = pattern(200_000, 2);
       send(link, first);
       await turns(5);
@@ -135,14 +136,14 @@ export function linkSuite(name: string, makeRig: () => Promise<Rig>): void {
         heard.onDrained = undefined;
         send(link, Buffer.from("more"));
       };
-      send(link, pattern(MORE_THAN_KERNEL));
+      send(link, LARGE);
       const received = await readBytes(client, MORE_THAN_KERNEL + 4);
       assert.equal(String(received.subarray(MORE_THAN_KERNEL)), "more");
     });
 
     it("counts taken bytes, never backwards, while a slow reader reads", async () => {
       const { link, client } = await rig.connect();
-      send(link, pattern(MORE_THAN_KERNEL));
+      send(link, LARGE);
       let last = 0;
       for (let read = 0; read < MORE_THAN_KERNEL; ) {
         read += (await readBytes(client, 1)).length;
@@ -215,7 +216,7 @@ export function linkSuite(name: string, makeRig: () => Promise<Rig>): void {
 
     it("end() of a blocked link sends both batches before FIN", async () => {
       const { link, client, heard } = await rig.connect();
-      const first = pattern(MORE_THAN_KERNEL);
+      const first = LARGE;
       const second = pattern(5000, 2);
       send(link, first);
       await turns(5);
@@ -263,7 +264,7 @@ export function linkSuite(name: string, makeRig: () => Promise<Rig>): void {
 
     it("closes a second after the peer's half-close when the peer takes nothing", async (t) => {
       const { link, heard, client, stream } = await rig.connect();
-      send(link, pattern(MORE_THAN_KERNEL));
+      send(link, LARGE);
       await turns(5);
       t.mock.timers.enable({ apis: ["setTimeout"] });
       client.end();
@@ -301,7 +302,7 @@ export function linkSuite(name: string, makeRig: () => Promise<Rig>): void {
 
     it("destroy() of a blocked link is heard once, without onDrain", async () => {
       const { link, heard } = await rig.connect();
-      send(link, pattern(MORE_THAN_KERNEL));
+      send(link, LARGE);
       await turns(5);
       link.destroy();
       assert.deepEqual([link.pendingBytes, link.blocked], [0, false]);

@@ -1,0 +1,124 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  BROKER_CORE,
+  freePort,
+  handlesUserSignal,
+  residentBytes,
+  type Started,
+  start,
+  stop,
+  untilListening,
+} from "./processes.ts";
+
+export const BROKERS = ["ours", "mosquitto", "aedes", "sink"] as const;
+export type BrokerName = (typeof BROKERS)[number];
+
+export interface Broker extends Started {
+  name: BrokerName;
+  port: number;
+}
+
+export interface BrokerPlan {
+  /** A folder for configurations and data, removed by the caller. */
+  folder: string;
+  /** The generator's executable, which is also the sink. */
+  generator: string;
+  /** Words of the command that starts our broker; `{port}` is replaced, or `--tcp-port PORT` appended. */
+  ours: readonly string[];
+}
+
+/** Nothing may be dropped because of a setting: Mosquitto's limits are lifted too. */
+const OUR_LIMITS = [
+  "queuedMessages=200000",
+  "queuedBytes=1073741824",
+  "linkPendingBytes=1073741824",
+  "linkPendingPackets=1000000",
+  "inflight=1000",
+].flatMap((limit) => ["--limit", limit]);
+
+const here = import.meta.dirname;
+
+export const OURS = [process.execPath, resolve(here, "../../src/main.ts"), "--log-level", "warn", ...OUR_LIMITS];
+
+/** Debian installs daemons where a plain user's PATH does not look. */
+const mosquitto = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"].find((path) =>
+  existsSync(path),
+);
+
+export function isInstalled(name: BrokerName): boolean {
+  return name !== "mosquitto" || mosquitto !== undefined;
+}
+
+export function mosquittoVersion(): string {
+  if (mosquitto === undefined) return "not installed";
+  return spawnSync(mosquitto, ["-h"], { encoding: "utf8" }).stdout.split("\n")[0] ?? "unknown";
+}
+
+/**
+ * Starts a broker on a free port and resolves when it accepts connections.
+ * `collects`: a Node.js broker collects its garbage on SIGUSR2, for measurements of memory.
+ */
+export async function startBroker(name: BrokerName, plan: BrokerPlan, collects: boolean): Promise<Broker> {
+  const port = await freePort();
+  // Each broker in a folder of its own: no configuration of the caller's is found, and its data goes away with it.
+  const cwd = join(plan.folder, `${name}-${port}`);
+  mkdirSync(cwd);
+  const env: Record<string, string> =
+    collects && isNode(name) ? { NODE_OPTIONS: `--expose-gc --import ${join(here, "collect-on-signal.ts")}` } : {};
+  const started = start(commandFor(name, plan, port, cwd), BROKER_CORE, { cwd, env, readsStdout: false });
+  try {
+    await untilListening(started, port);
+  } catch (error) {
+    await stop(started);
+    throw error;
+  }
+  return { ...started, name, port };
+}
+
+function isNode(name: BrokerName): boolean {
+  return name === "ours" || name === "aedes";
+}
+
+function commandFor(name: BrokerName, plan: BrokerPlan, port: number, cwd: string): string[] {
+  switch (name) {
+    case "ours": {
+      const words = plan.ours.map((word) => word.replaceAll("{port}", String(port)));
+      return plan.ours.some((word) => word.includes("{port}")) ? words : [...words, "--tcp-port", String(port)];
+    }
+    case "mosquitto":
+      return [mosquitto ?? "mosquitto", "-c", writeMosquittoConfig(cwd, port)];
+    case "aedes":
+      return [process.execPath, join(here, "aedes-server.ts"), String(port)];
+    case "sink":
+      return [plan.generator, "sink", "--port", String(port)];
+  }
+}
+
+function writeMosquittoConfig(cwd: string, port: number): string {
+  const path = join(cwd, "mosquitto.conf");
+  const lines = [
+    `listener ${port} 127.0.0.1`,
+    "allow_anonymous true",
+    "max_queued_messages 0",
+    "max_inflight_messages 1000",
+    "set_tcp_nodelay true",
+    "persistence false",
+    "log_type error",
+  ];
+  writeFileSync(path, `${lines.join("\n")}\n`);
+  return path;
+}
+
+/** Resident memory in bytes once the broker is quiet, for Node.js after forced collections (see `collects`). */
+export async function settledBytes(broker: Broker): Promise<number> {
+  // The second collection frees what finalizers of the first let go.
+  for (let pass = 0; pass < 2; pass++) {
+    await sleep(300);
+    if (isNode(broker.name) && handlesUserSignal(broker.pid)) broker.child.kill("SIGUSR2");
+  }
+  await sleep(400);
+  return residentBytes(broker.pid);
+}

@@ -1,0 +1,131 @@
+import type { BrokerName } from "./brokers.ts";
+import { type Figure, PER_CPU, type Sample, type Scenario, type Target, type Unit } from "./scenarios.ts";
+
+/** All samples of a run by scenario and broker, one for each round that succeeded. */
+export type Samples = Map<string, Map<BrokerName, Sample[]>>;
+
+export interface Row {
+  scenario: string;
+  figure: string;
+  unit: Unit;
+  /** Medians, with the least and the greatest of the rounds. */
+  cells: Partial<Record<BrokerName, Cell>>;
+  /** Our median divided by Mosquitto's. */
+  ratio?: number;
+  target?: string;
+  met?: boolean;
+}
+
+export interface Cell {
+  median: number;
+  min: number;
+  max: number;
+}
+
+/** Above this share of time spent waiting for a core, something else on the machine took part in the figure. */
+export const DISTURBED_FROM = 0.05;
+
+export function rowsOf(scenarios: readonly Scenario[], samples: Samples): Row[] {
+  return scenarios.flatMap((scenario) => scenario.figures.map((figure) => rowOf(scenario, figure, samples)));
+}
+
+function rowOf(scenario: Scenario, figure: Figure, samples: Samples): Row {
+  const cells: Row["cells"] = {};
+  for (const [broker, list] of samples.get(scenario.name) ?? []) {
+    const values = list.map((sample) => sample.values[figure.name]).filter((value) => value !== undefined);
+    if (values.length > 0) cells[broker] = cellOf(values);
+  }
+  const row: Row = { scenario: scenario.title, figure: figure.name, unit: figure.unit, cells };
+  if (cells.ours !== undefined && cells.mosquitto !== undefined && cells.mosquitto.median !== 0) {
+    row.ratio = cells.ours.median / cells.mosquitto.median;
+  }
+  if (figure.target !== undefined) {
+    row.target = targetText(figure.target, figure.unit);
+    const met = isMet(figure.target, cells.ours?.median, row.ratio);
+    if (met !== undefined) row.met = met;
+  }
+  return row;
+}
+
+export function cellOf(values: readonly number[]): Cell {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  return { median, min: sorted[0]!, max: sorted.at(-1)! };
+}
+
+function isMet(target: Target, ours: number | undefined, ratio: number | undefined): boolean | undefined {
+  const value = target.kind.startsWith("ratio") ? ratio : ours;
+  if (value === undefined) return undefined;
+  return target.kind.endsWith("at least") ? value >= target.value : value <= target.value;
+}
+
+function targetText(target: Target, unit: Unit): string {
+  const sign = target.kind.endsWith("at least") ? ">=" : "<=";
+  return target.kind.startsWith("ratio") ? `${sign} ${target.value}x` : `${sign} ${format(target.value, unit)}`;
+}
+
+/** 1234567 per second -> "1,235k"; below 10,000 in full. */
+export function format(value: number, unit: Unit): string {
+  const whole = (number: number): string => Math.round(number).toLocaleString("en-US");
+  if (unit === "MB" || unit === "%") return value.toFixed(value < 10 ? 1 : 0);
+  return unit === "per second" && value >= 10_000 ? `${whole(value / 1000)}k` : whole(value);
+}
+
+function cellText(cell: Cell | undefined, unit: Unit): string {
+  if (cell === undefined) return "-";
+  const median = format(cell.median, unit);
+  if (cell.min === cell.max) return median;
+  return `${median} (${format(cell.min, unit)}..${format(cell.max, unit)})`;
+}
+
+function verdict(row: Row): string {
+  if (row.met === undefined) return row.target ?? "";
+  return `${row.target} ${row.met ? "met" : "MISSED"}`;
+}
+
+/** The rows as text with aligned columns: median (least..greatest), our ratio to Mosquitto, the target. */
+export function renderTable(rows: readonly Row[], brokers: readonly BrokerName[]): string {
+  const lines = [["", "", ...brokers, "ratio", "target"]];
+  let before = "";
+  for (const row of rows) {
+    const unit = row.figure === PER_CPU || row.unit === "per second" ? "" : `, ${row.unit}`;
+    lines.push([
+      row.scenario === before ? "" : row.scenario,
+      row.figure + unit,
+      ...brokers.map((broker) => cellText(row.cells[broker], row.unit)),
+      row.ratio === undefined ? "" : `${row.ratio.toFixed(2)}x`,
+      verdict(row),
+    ]);
+    before = row.scenario;
+  }
+  const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
+  const isText = (column: number): boolean => column < 2 || column === widths.length - 1;
+  return lines
+    .map((line) => line.map((text, i) => (isText(i) ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))))
+    .map((line) => line.join("  ").trimEnd())
+    .join("\n");
+}
+
+/** One line for each scenario in which the sink is not twice as fast as the best broker: its figures may be ours. */
+export function ceilingNotes(rows: readonly Row[]): string[] {
+  const notes: string[] = [];
+  for (const row of rows) {
+    const sink = row.cells.sink;
+    if (row.figure !== "messages" || sink === undefined) continue;
+    const [name, best] = bestOf(row);
+    if (name !== undefined && sink.median < 2 * best) {
+      const times = (sink.median / best).toFixed(2);
+      notes.push(`${row.scenario}: the generator's ceiling is only ${times} times the figure of ${name}`);
+    }
+  }
+  return notes;
+}
+
+function bestOf(row: Row): [BrokerName | undefined, number] {
+  let best: [BrokerName | undefined, number] = [undefined, 0];
+  for (const [name, cell] of Object.entries(row.cells) as [BrokerName, Cell][]) {
+    if (name !== "sink" && cell.median > best[1]) best = [name, cell.median];
+  }
+  return best;
+}

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseCommandLine } from "../../src/cli/arguments.ts";
+import { check } from "../../src/cli/check.ts";
+import { memoryFiles } from "../config/memory-files.ts";
+
+function run(argv: readonly string[], texts: Readonly<Record<string, string>> = {}): [code: number, output: string] {
+  let output = "";
+  const code = check(parseCommandLine(["check", ...argv], {}), {}, memoryFiles(texts), (text) => {
+    output += text;
+  });
+  return [code, output];
+}
+
+test("check says what would listen", () => {
+  assert.deepEqual(run(["--tcp-port=0", "--addr=127.0.0.1:1884"], { "/home/mqtt-broker.json5": "{}" }), [
+    0,
+    "Configuration is valid\n" +
+      "Files read: mqtt-broker.json5\n" +
+      "Would listen on tcp://[::]:(a free port)\n" +
+      "Would listen on tcp://127.0.0.1:1884\n" +
+      "Clients without a user name: from this machine only\n" +
+      "Storage: memory\n",
+  ]);
+});
+
+test("check shows every mistake with its line and a caret", () => {
+  const text = "{\n  mqtt: { retian: true },\n  bind: 5,\n}";
+  assert.deepEqual(run(["--foo"], { "/home/mqtt-broker.json5": text }), [
+    2,
+    "Unknown option --foo\n" +
+      "  mqtt-broker --help lists the options\n" +
+      'mqtt-broker.json5:2:11: Unknown key "retian"\n' +
+      "      mqtt: { retian: true },\n" +
+      "              ^\n" +
+      '  Did you mean "retain"?\n' +
+      "mqtt-broker.json5:3:9: bind must be an IP address or a host name, not 5\n" +
+      "      bind: 5,\n" +
+      "            ^\n" +
+      "  As the option --bind: Address of the listeners that name none; :: is every IPv6 and IPv4 address\n" +
+      "Configuration is not valid: 3 errors\n",
+  ]);
+});
+
+test("check shows warnings, which are no errors", () => {
+  const [code, output] = run(["--event-interval=61"]);
+  assert.equal(code, 0);
+  assert.match(output, /^warning: --event-interval: accepted without effect: .*\nConfiguration is valid\n/);
+});
+
+test("check counts one error as one", () => {
+  assert.deepEqual(run(["--config=x.json5"]), [
+    2,
+    "--config: x.json5 does not exist\nConfiguration is not valid: 1 error\n",
+  ]);
+});

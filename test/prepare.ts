@@ -1,0 +1,40 @@
+import { spawnSync } from "node:child_process";
+
+/**
+ * Before the tests: the Debian packages that they use. As root they are installed; anybody else is told the line to run.
+ * What each is for: real clients to talk to the broker, Python's client for the example, a compiler for the Arduino one.
+ */
+const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
+  { debianPackage: "mosquitto-clients", present: () => runs("mosquitto_rr", ["--version"]) },
+  { debianPackage: "python3-paho-mqtt", present: () => runs("/usr/bin/python3", ["-c", "import paho.mqtt.client"]) },
+  { debianPackage: "g++", present: () => runs("g++", ["--version"]) },
+];
+
+const missing = NEEDS.filter(({ present }) => !present()).map(({ debianPackage }) => debianPackage);
+if (missing.length > 0) process.exitCode = install(missing);
+
+function install(packages: readonly string[]): number {
+  const line = `apt-get install -y --no-install-recommends ${packages.join(" ")}`;
+  if (process.getuid?.() !== 0) {
+    console.error(`The tests need Debian packages that are not installed. Run this once:\n  sudo ${line}`);
+    return 1;
+  }
+  console.log(`Installing what the tests need: ${packages.join(" ")}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  for (const command of ["apt-get update", line]) {
+    const { status, stdout, stderr } = spawnSync("sh", ["-c", command], { env, encoding: "utf8" });
+    if (status === 0) continue;
+    console.error(`${command} failed:\n${stdout}${stderr}`);
+    return 1;
+  }
+  const still = NEEDS.filter(({ present }) => !present()).map(({ debianPackage }) => debianPackage);
+  if (still.length === 0) return 0;
+  console.error(`Still missing after ${line}: ${still.join(" ")}`);
+  return 1;
+}
+
+/** mosquitto_rr has no exit code for --version worth asking, so it is enough that it starts. */
+function runs(command: string, words: readonly string[]): boolean {
+  const { error, status } = spawnSync(command, words, { stdio: "ignore" });
+  return error === undefined && (status === 0 || command === "mosquitto_rr");
+}
