@@ -1,6 +1,7 @@
 import type { Server } from "node:net";
 import type { Duplex } from "node:stream";
 import { getHeapStatistics } from "node:v8";
+import { PACKET_NAMES, PacketType } from "./codec/constants.ts";
 import type { Packet } from "./codec/packet.ts";
 import type { Access } from "./core/access.ts";
 import { Broker } from "./core/broker.ts";
@@ -50,7 +51,7 @@ export class RunningBroker {
   private readonly log: Log;
   private readonly listeners: Listener[] = [];
   private readonly accept: Accept = (link) => this.core.accept(link);
-  private started = false;
+  private state: "new" | "started" | "stopped" = "new";
   private stopped: Promise<void> | undefined;
 
   constructor(parts: Parts) {
@@ -68,13 +69,17 @@ export class RunningBroker {
     this.inlineClient = this.core.inlineClient;
   }
 
-  /** Restores what hooks have stored and opens all listeners. Rejects when one cannot listen; the others are closed again. */
+  /**
+   * Restores what hooks have stored and opens all listeners. Rejects when one cannot listen; the others are closed
+   * again, and the broker is stopped. A broker starts once: for another run make another.
+   */
   async start(): Promise<void> {
-    if (this.started) throw new Error("Cannot start: already started");
-    this.started = true;
+    if (this.state !== "new") throw new Error(`Cannot start: already ${this.state}`);
+    this.state = "started";
     this.core.start();
     try {
-      for (const listener of this.listeners) await this.open(listener);
+      // A copy, since listeners that are added meanwhile are opened by whoever adds them.
+      for (const listener of [...this.listeners]) await this.open(listener);
     } catch (error) {
       await this.stop();
       throw error;
@@ -82,7 +87,7 @@ export class RunningBroker {
     this.core.hooks.notify("onStarted");
   }
 
-  /** Stops accepting, tells every client, writes what is gathered. Later calls wait for the first. */
+  /** Stops accepting, tells every client (5.0: 0x8B), writes what is gathered. Later calls wait for the first. */
   stop(): Promise<void> {
     this.stopped ??= this.shutDown();
     return this.stopped;
@@ -90,16 +95,27 @@ export class RunningBroker {
 
   /** Adds a way in; opened at once when the broker has started. Rejects when it cannot listen or the name is taken. */
   async addListener(listener: Listener): Promise<void> {
-    if (this.listeners.some((known) => known.name === listener.name)) {
-      throw new Error(`Cannot add the listener ${listener.name}: there is one of that name`);
-    }
+    const { name } = listener;
+    if (this.state === "stopped") throw new Error(`Cannot add the listener ${name}: the broker has stopped`);
+    if (this.listens(name)) throw new Error(`Cannot add the listener ${name}: there is one of that name`);
     this.listeners.push(listener);
-    if (this.started) await this.open(listener);
+    if (this.state === "new") return;
+    try {
+      await this.open(listener);
+    } catch (error) {
+      this.listeners.splice(this.listeners.indexOf(listener), 1);
+      throw error;
+    }
   }
 
-  /** Serves the connections of a server that you made: net, tls, or anything with their events. */
-  async listen(server: Server, name = "server"): Promise<void> {
-    await this.addListener(new ServerListener(name, server, this.turn));
+  /**
+   * Serves the connections of a server that you made: net, tls, or anything with their events. It may begin to listen
+   * before or afterwards, and is closed when the broker stops. `name` is "server" when you give none, then "server-2".
+   */
+  async listen(server: Server, name?: string): Promise<void> {
+    let free = name ?? "server";
+    for (let number = 2; name === undefined && this.listens(free); number++) free = `server-${number}`;
+    await this.addListener(new ServerListener(free, server, this.turn));
   }
 
   /** Serves one client over any byte stream; `name` stands for the listener in logs and rules. */
@@ -112,9 +128,21 @@ export class RunningBroker {
     return this.inlineClient.publish(topicName, payload, options);
   }
 
-  /** Handles a packet as if this client had sent it. Throws when no such client is connected. */
-  inject(packet: Packet, asClient: string, userName?: string): void {
-    this.core.inject(packet, asClient, userName);
+  /**
+   * Handles a packet as if this client had sent it; without one a PUBLISH goes out in the program's own name.
+   * Throws when no such client is connected, and for a packet that it could not send; what breaks the protocol ends
+   * the client's connection too.
+   */
+  inject(packet: Packet, asClient?: string, userName?: string): void {
+    if (asClient !== undefined) {
+      this.core.inject(packet, asClient, userName);
+      return;
+    }
+    if (packet.type !== PacketType.PUBLISH) {
+      throw new TypeError(`Cannot inject ${PACKET_NAMES[packet.type]}: name the client that it stands for`);
+    }
+    const { topicName, payload, qos, retain, properties } = packet;
+    this.inlineClient.publish(topicName, payload, { qos, retain, properties });
   }
 
   get sessions(): SessionInfo[] {
@@ -139,12 +167,22 @@ export class RunningBroker {
     this.core.tick();
   }
 
+  private listens(name: string): boolean {
+    return this.listeners.some((listener) => listener.name === name);
+  }
+
   private async open(listener: Listener): Promise<void> {
     await listener.listen(this.accept);
+    // Stopped while it opened: `stop` has closed it too early.
+    if (this.stopped !== undefined) {
+      await listener.close();
+      throw new Error(`Cannot listen on ${listener.url}: the broker was stopped`);
+    }
     this.log.info(`Listening on ${listener.url}`, { listener: listener.name });
   }
 
   private async shutDown(): Promise<void> {
+    this.state = "stopped";
     for (const listener of this.listeners) await listener.close();
     this.core.stop();
     this.turn.flush();

@@ -1,4 +1,5 @@
 import { allowLocal } from "./auth/anonymous.ts";
+import type { LedgerAccess } from "./auth/ledger.ts";
 import { type Parts, RunningBroker } from "./compose.ts";
 import type { Access } from "./core/access.ts";
 import type { Hook } from "./core/hooks.ts";
@@ -9,6 +10,16 @@ import { HostClock } from "./os/clock.ts";
 
 // The public face of the package: what a program that embeds the broker needs, and nothing else.
 export { allowAll, allowLocal, denyAll } from "./auth/anonymous.ts";
+export { type LedgerAccess, ledger, ledgerFrom } from "./auth/ledger.ts";
+export { LedgerError } from "./auth/ledger-document.ts";
+export type {
+  LedgerAclRule,
+  LedgerAuthRule,
+  LedgerFilters,
+  LedgerPermission,
+  LedgerRules,
+  LedgerUser,
+} from "./auth/ledger-rules.ts";
 export { PacketType, type ProtocolVersion, type Qos } from "./codec/constants.ts";
 export { type Packet, Publish, type PublishProperties, type Will } from "./codec/packet.ts";
 export { ReasonCode } from "./codec/reason.ts";
@@ -19,7 +30,9 @@ export type { SysInfo } from "./core/counters.ts";
 export { type Admission, type AuthAnswer, type Hook, IGNORE, type Refusal, refuse } from "./core/hooks.ts";
 export type { Accept, Clock, Link, LinkHandler, Listener, Log, Peer } from "./core/ports.ts";
 export type { StoredClient, StoredMessage, StoredRetained, StoredSubscription } from "./core/stored.ts";
-export { TcpListener } from "./transport/tcp.ts";
+export { attachStream } from "./transport/stream.ts";
+export { TcpListener, type TcpListenerOptions } from "./transport/tcp.ts";
+export type { Turn } from "./transport/turn.ts";
 
 /** BrokerOptions with every part optional. */
 export type MqttOptions = Partial<Omit<BrokerOptions, "compat" | "queue" | "sys">> & {
@@ -43,11 +56,12 @@ export interface CreateBrokerOptions {
 
 /**
  * Makes a broker without any listener: add some, then `start()` it.
- * Throws RangeError for a limit that does not exist or is out of its range.
+ * Throws RangeError for an option or limit that does not exist or is out of its range.
  */
 export function createBroker(given: CreateBrokerOptions = {}): RunningBroker {
   const defaults = defaultOptions();
-  const { mqtt = {} } = given;
+  const { mqtt = {}, log = SILENT } = given;
+  const access: Access & Partial<LedgerAccess> = given.auth ?? allowLocal();
   const parts: Parts = {
     options: {
       ...defaults,
@@ -57,13 +71,20 @@ export function createBroker(given: CreateBrokerOptions = {}): RunningBroker {
       sys: { ...defaults.sys, ...mqtt.sys },
     },
     limits: checkedLimits(given.limits ?? {}),
-    access: given.auth ?? allowLocal(),
+    access,
     hooks: given.hooks ?? [],
-    log: given.log ?? SILENT,
+    log,
     clock: given.clock ?? new HostClock(),
     ticks: given.clock === undefined,
   };
+  checkOptions(parts.options, defaults);
+  for (const warning of access.warnings ?? []) log.warn(warning);
   return new RunningBroker(parts);
+}
+
+/** Will be the access rules of `auth.json5`. Throws, since this version has none. */
+export function authFile(path: string): Access {
+  throw new Error(`Cannot use ${path}: auth.json5 is not part of this version yet; use ledger() or ledgerFrom()`);
 }
 
 function checkedLimits(given: Partial<Limits>): Limits {
@@ -75,6 +96,34 @@ function checkedLimits(given: Partial<Limits>): Limits {
     limits[name as LimitName] = value;
   }
   return limits;
+}
+
+/** Inclusive. Those that are not here are of a type with few values. */
+const RANGES: Partial<Record<keyof BrokerOptions, readonly [min: number, max: number]>> = {
+  maximumQos: [0, 2],
+  receiveMaximum: [1, 65_535],
+  maximumPacketSize: [1, 0xffff_ffff],
+  topicAliasMaximum: [0, 65_535],
+  serverKeepAlive: [0, 65_535],
+  keepAliveMax: [1, 65_535],
+  keepAliveDefault: [1, 65_535],
+  sessionExpiry: [0, 0xffff_ffff],
+  sessionExpiryMax: [0, 0xffff_ffff],
+  messageExpiryMax: [1, 0xffff_ffff],
+  minimumProtocolVersion: [3, 5],
+  logPayloadBytes: [0, 268_435_455],
+};
+
+function checkOptions(options: BrokerOptions, known: BrokerOptions): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(known, name)) throw new RangeError(`There is no option called ${name}`);
+    const range = RANGES[name as keyof BrokerOptions];
+    if (range === undefined || value === undefined) continue;
+    const [min, max] = range;
+    if (!(Number.isInteger(value) && value >= min && value <= max)) {
+      throw new RangeError(`Option ${name} is ${value}, must be ${min} to ${max}`);
+    }
+  }
 }
 
 const nothing = (): void => {};

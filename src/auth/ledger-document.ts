@@ -3,8 +3,8 @@ import { parseJson5 } from "../text/json5-document.ts";
 import { formatProblem, type Problem, placelessProblem } from "../text/problem.ts";
 import { suggest } from "../text/suggest.ts";
 import { parseYaml } from "../text/yaml-document.ts";
-import { hasWildcard, isShared, isTopicFilter } from "../topic/name.ts";
-import type { LedgerAclRule, LedgerRules } from "./ledger-rules.ts";
+import { isShared, isTopicFilter } from "../topic/name.ts";
+import type { LedgerAclRule, LedgerAuthRule, LedgerPermission } from "./ledger-rules.ts";
 
 const OPENING_BRACE = 0x7b;
 const KEYS = {
@@ -25,12 +25,19 @@ export class LedgerError extends Error {
   }
 }
 
+/** A filter and what it grants, in the order in which they were written. */
+export type FilterEntry = readonly [topicFilter: string, permission: LedgerPermission];
+
+/** A ledger as it is used: filters in order, nothing left to check. */
 export interface ReadLedger {
-  rules: LedgerRules;
+  users: Map<string, { password: string; disallow: boolean; filters: FilterEntry[] }>;
+  auth: LedgerAuthRule[];
+  acl: (Omit<LedgerAclRule, "filters"> & { filters: FilterEntry[] })[];
+  /** What is allowed but likely not meant so. */
   warnings: string[];
 }
 
-/** Checks rules that a program made, which may have been written without a type checker. Throws LedgerError. */
+/** Checks rules that a program made, perhaps without a type checker. Throws LedgerError. */
 export function readLedger(value: unknown): ReadLedger {
   return new LedgerReader(undefined, "").read(value);
 }
@@ -46,7 +53,9 @@ export function parseLedger(bytes: Uint8Array, file: string): ReadLedger {
   }
 }
 
-/** Walks through a value, gathers what is wrong, and makes anew what is right. */
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Walks through a value, gathers all that is wrong with it, and makes anew what is right. */
 class LedgerReader {
   private readonly document: Document | undefined;
   private readonly lines: readonly string[];
@@ -59,14 +68,167 @@ class LedgerReader {
   }
 
   read(value: unknown): ReadLedger {
-    const { users, auth, acl } = this.fields(value, [], KEYS.ledger);
-    const rules: LedgerRules = {
-      users: Object.fromEntries(this.members(users, ["users"]).map((name) => [name, this.user(users, name)])),
-      auth: this.list(auth, ["auth"], (rule, path) => this.authRule(rule, path)),
-      acl: this.list(acl, ["acl"], (rule, path) => this.aclRule(rule, path)),
+    const { users, auth, acl } = this.known(value ?? {}, [], KEYS.ledger);
+    const ledger: ReadLedger = {
+      users: new Map(this.entries(users, ["users"]).map(([name, user]) => [name, this.user(user, ["users", name])])),
+      auth: this.list(auth, "auth", (fields, path) => ({
+        ...this.who(fields, path),
+        password: this.text(fields.password, [...path, "password"]),
+        allow: this.boolean(fields.allow, [...path, "allow"]),
+      })),
+      acl: this.list(acl, "acl", (fields, path) => ({
+        ...this.who(fields, path),
+        filters: this.filters(fields.filters, [...path, "filters"]),
+      })),
+      warnings: this.warnings,
     };
     if (this.problems.length > 0) throw new LedgerError(this.problems);
-    this.warnOfWhole(rules);
-    return { rules, warnings: this.warnings };
+    warnOfWhole(ledger);
+    return ledger;
   }
+
+  private user(value: unknown, path: Path): { password: string; disallow: boolean; filters: FilterEntry[] } {
+    const fields = this.known(value ?? {}, path, KEYS.user);
+    const userName = this.text(fields.username, [...path, "username"]);
+    if (userName !== "" && userName !== path.at(-1)) {
+      this.warn([...path, "username"], `has no effect: the user is called ${JSON.stringify(path.at(-1))}, by its key`);
+    }
+    return {
+      password: this.text(fields.password, [...path, "password"]),
+      disallow: this.boolean(fields.disallow, [...path, "disallow"]),
+      filters: this.filters(fields.acl, [...path, "acl"]),
+    };
+  }
+
+  private who(fields: Fields, path: Path): { client: string; username: string; remote: string } {
+    const remote = this.text(fields.remote, [...path, "remote"]);
+    if (remote !== "" && !remote.includes("*") && !/:\d+$/.test(remote)) {
+      this.warn([...path, "remote"], `matches no TCP client, whose port is part of it: write ${remote}:*`);
+    }
+    return {
+      client: this.text(fields.client, [...path, "client"]),
+      username: this.text(fields.username, [...path, "username"]),
+      remote,
+    };
+  }
+
+  private filters(value: unknown, path: Path): FilterEntry[] {
+    return this.entries(value, path).map(([topicFilter, permission]): FilterEntry => {
+      const at = [...path, topicFilter];
+      if (!isTopicFilter(topicFilter)) this.complain(at, "Not a valid Topic Filter", undefined, true);
+      if (isShared(topicFilter)) {
+        this.complain(at, "Shared subscriptions are judged by what stands behind $share/NAME/", undefined, true);
+      }
+      if (typeof permission !== "number" || ![0, 1, 2, 3].includes(permission)) {
+        this.complain(at, `Must be 0 (deny), 1 (read), 2 (write) or 3 (both), not ${JSON.stringify(permission)}`);
+      } else if (permission === 0 && !topicFilter.endsWith("#")) {
+        this.warn(at, `denies this topic alone: for what is below it too, write ${topicFilter}/#`);
+      }
+      return [topicFilter, permission as LedgerPermission];
+    });
+  }
+
+  private list<T>(value: unknown, key: "auth" | "acl", read: (fields: Fields, path: Path) => T): T[] {
+    if (value === undefined || value === null) return [];
+    if (!Array.isArray(value)) {
+      this.complain([key], "Must be a list of rules");
+      return [];
+    }
+    return value.map((rule: unknown, index) => read(this.known(rule, [key, index], KEYS[key]), [key, index]));
+  }
+
+  private text(value: unknown, path: Path): string {
+    if (value === undefined || value === null) return "";
+    if (typeof value === "string") return value;
+    // YAML has read a number by now, and 007 would be 7.
+    this.complain(path, `Must be a text, not ${JSON.stringify(value)}`, "Put it in quotes");
+    return "";
+  }
+
+  private boolean(value: unknown, path: Path): boolean {
+    if (typeof value === "boolean") return value;
+    if (value !== undefined && value !== null) {
+      this.complain(path, `Must be true or false, not ${JSON.stringify(value)}`);
+    }
+    return false;
+  }
+
+  /** An object with keys of these alone; an empty one when it is something else. */
+  private known(value: unknown, path: Path, keys: readonly string[]): Fields {
+    if (value === null) this.complain(path, "Must be an object, not null");
+    const entries = this.entries(value, path);
+    for (const [key] of entries) {
+      if (keys.includes(key)) continue;
+      const nearest = suggest(key, keys);
+      const hint = nearest === undefined ? `Known here: ${keys.join(", ")}` : `Did you mean "${nearest}"?`;
+      this.complain([...path, key], `Unknown key ${JSON.stringify(key)}`, hint, true);
+    }
+    return Object.fromEntries(entries);
+  }
+
+  /** Members in the order of the file: JavaScript moves keys that are whole numbers to the front. */
+  private entries(value: unknown, path: Path): [string, unknown][] {
+    if (value === undefined || value === null) return [];
+    if (typeof value !== "object" || Array.isArray(value)) {
+      this.complain(path, `Must be an object, not ${JSON.stringify(value)}`);
+      return [];
+    }
+    const { document } = this;
+    const entries = Object.entries(value);
+    if (document === undefined) return entries;
+    const placed = entries.map((entry) => ({ entry, at: document.atKey([...path, entry[0]]) }));
+    placed.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column);
+    for (const { entry, at } of placed) {
+      const source = (this.lines[at.line - 1] ?? "").slice(at.column - 1);
+      if (!isMisread(entry[0], source)) continue;
+      this.complain([...path, entry[0]], `This key was read as ${JSON.stringify(entry[0])}`, "Put it in quotes", true);
+    }
+    return placed.map(({ entry }) => entry);
+  }
+
+  private complain(path: Path, message: string, hint?: string, key = false): void {
+    const { document } = this;
+    const at = key ? document?.atKey(path) : document?.at(path);
+    this.problems.push(
+      document === undefined || at === undefined
+        ? placelessProblem("error", `${pathText(path)}: ${message}`, hint)
+        : document.problem("error", at, message, hint),
+    );
+  }
+
+  private warn(path: Path, message: string): void {
+    const { document } = this;
+    const at = document?.atKey(path);
+    const place = document === undefined || at === undefined ? "" : `${document.file}:${at.line}:${at.column}: `;
+    this.warnings.push(`${place}${pathText(path)} ${message}`);
+  }
+}
+
+/** YAML reads 007 as the number 7 and True as true, also where they are keys, and JavaScript then writes what it read. */
+function isMisread(key: string, source: string): boolean {
+  if (!/^(?:[-+.\d]|true$|false$|null$|Infinity$|NaN$)/.test(key)) return false;
+  return !/^["']/.test(source) && !source.startsWith(key);
+}
+
+function warnOfWhole({ users, auth, acl, warnings }: ReadLedger): void {
+  const admits = [...users.values()].some(({ password, disallow }) => password !== "" && !disallow);
+  if (!admits && !auth.some(({ allow }) => allow)) warnings.push("Nobody is let in: no user and no auth rule does it");
+  const decides = acl.some(({ client, username, remote, filters }) => {
+    const isForAll = [client, username, remote].every((text) => text === "" || text === "*");
+    return isForAll && (filters.length === 0 || filters.some(([topicFilter]) => topicFilter === "#"));
+  });
+  if (decides) return;
+  warnings.push('What no ACL rule matches is allowed; to deny it, end acl with { filters: { "#": 0 } }');
+}
+
+/** "users.melon.acl", "auth[1].remote"; names that are not plain in brackets. */
+function pathText(path: Path): string {
+  if (path.length === 0) return "ledger";
+  return path
+    .map((step, index) => {
+      if (typeof step === "number") return `[${step}]`;
+      if (!/^[\w-]+$/.test(step)) return `[${JSON.stringify(step)}]`;
+      return index === 0 ? step : `.${step}`;
+    })
+    .join("");
 }

@@ -3,8 +3,8 @@ import type { Connect } from "../codec/packet.ts";
 import type { Access } from "../core/access.ts";
 import type { Client } from "../core/client.ts";
 import { type Refusal, refuse } from "../core/hooks.ts";
-import { parseLedger, readLedger } from "./ledger-document.ts";
-import type { LedgerAclRule, LedgerAuthRule, LedgerFilters, LedgerPermission, LedgerRules } from "./ledger-rules.ts";
+import { type FilterEntry, parseLedger, type ReadLedger, readLedger } from "./ledger-document.ts";
+import type { LedgerPermission, LedgerRules } from "./ledger-rules.ts";
 
 const BAD_USER_NAME_OR_PASSWORD = 0x86;
 const NOT_AUTHORIZED = 0x87;
@@ -68,28 +68,32 @@ interface Filter {
   permission: LedgerPermission;
 }
 
-function compile({ rules, warnings }: { rules: LedgerRules; warnings: readonly string[] }): LedgerAccess {
-  const users = new Map<string, User>();
-  for (const [name, { password = "", disallow = false, acl = {} }] of Object.entries(rules.users ?? {})) {
-    // Without a password of its own nobody gets in by being listed, a client that sends none least of all.
-    const own = password === "" ? undefined : new Password(password, false);
-    users.set(name, { password: own, disallow, filters: filtersOf(acl) });
-  }
-  const compiled: Rules = {
-    users,
-    auth: (rules.auth ?? []).map((rule) => ({
+function compile({ users, auth, acl, warnings }: ReadLedger): LedgerAccess {
+  const rules: Rules = {
+    users: new Map(
+      [...users].map(([name, { password, disallow, filters }]) => [
+        name,
+        // Without a password of its own nobody gets in by being listed, a client that sends none least of all.
+        {
+          password: password === "" ? undefined : new Password(password, false),
+          disallow,
+          filters: filtersOf(filters),
+        },
+      ]),
+    ),
+    auth: auth.map((rule) => ({
       who: new Who(rule),
       password: new Password(rule.password ?? "", true),
-      allow: rule.allow ?? false,
+      allow: rule.allow === true,
     })),
-    acl: (rules.acl ?? []).map((rule) => ({ who: new Who(rule), filters: filtersOf(rule.filters ?? {}) })),
+    acl: acl.map((rule) => ({ who: new Who(rule), filters: filtersOf(rule.filters) })),
   };
-  const checks = compiled.acl.length > 0 || [...users.values()].some(({ filters }) => filters.length > 0);
+  const checks = acl.length > 0 || [...users.values()].some(({ filters }) => filters.length > 0);
   return {
     warnings,
-    authenticate: (client, connect) => authenticate(compiled, client, connect),
-    // Without rules for topics none are asked for, which is faster.
-    check: checks ? (client, topic, write) => mayUse(compiled, client, topic, write) : undefined,
+    authenticate: (client, connect) => authenticate(rules, client, connect),
+    // Absent when there is nothing to ask, which is faster.
+    check: checks ? (client, topic, write) => mayUse(rules, client, topic, write) : undefined,
   };
 }
 
@@ -136,8 +140,8 @@ function covers(filter: readonly string[], levels: readonly string[]): boolean {
   return filter.length === levels.length;
 }
 
-function filtersOf(filters: LedgerFilters): Filter[] {
-  return Object.entries(filters).map(([filter, permission]) => ({ levels: filter.split("/"), permission }));
+function filtersOf(filters: readonly FilterEntry[]): Filter[] {
+  return filters.map(([filter, permission]) => ({ levels: filter.split("/"), permission }));
 }
 
 /** Whom a rule is about. */
@@ -146,7 +150,7 @@ class Who {
   private readonly userName: Text;
   private readonly remote: Text;
 
-  constructor({ client, username, remote }: LedgerAuthRule | LedgerAclRule) {
+  constructor({ client, username, remote }: { client?: string; username?: string; remote?: string }) {
     this.client = new Text(client);
     this.userName = new Text(username);
     this.remote = new Text(remote);

@@ -1,4 +1,4 @@
-import { assign, emptyLayer, type Layer, wordOrigin } from "../config/layer.ts";
+import { assign, emptyLayer, type GivenLayers, type Layer, wordOrigin } from "../config/layer.ts";
 import { PUBLIC_LIMITS } from "../config/limit-names.ts";
 import { describeType, parseValue, quoteValue } from "../config/value.ts";
 import { type Problem, placelessProblem } from "../text/problem.ts";
@@ -16,14 +16,11 @@ export const COMMANDS = {
 } as const;
 export type Command = keyof typeof COMMANDS;
 
-export interface CommandLine {
+/** With an error among the problems the command must not start (exit 2). */
+export interface CommandLine extends GivenLayers {
   command: Command | "help" | "version";
   /** The arguments after `pub`, `sub`, `rr` and `client`, which read them themselves. */
   rest: readonly string[];
-  options: Layer;
-  environment: Layer;
-  /** Unknown and bad options, and warnings; with an error among them the command must not start (exit 2). */
-  problems: Problem[];
 }
 
 /** Taken from the start on, and read by the discovery part alone. */

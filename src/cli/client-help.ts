@@ -35,7 +35,8 @@ export function clientHelp(command: ClientCommand): string {
   });
   return `Usage: mqtt-broker ${command} ${USAGE[command]}
 
-${PURPOSE[command]} The options are those of mosquitto_${command}.
+${PURPOSE[command]}
+The options are those of mosquitto_${command}.
 
 Options:
 ${lines.join("\n")}

@@ -128,7 +128,7 @@ export const CLIENT_OPTIONS: readonly ClientOption[] = [
     names: ["-D", "--property"],
     takes: "PACKET PROPERTY VALUE",
     commands: ALL,
-    help: "A property for connect, publish, subscribe, unsubscribe, disconnect or will; means -V 5.",
+    help: "A property of connect, publish, subscribe, unsubscribe, disconnect or will; 5.0.",
     apply(options, rest) {
       options.propertiesGiven = true;
       return addProperty(options.properties, rest);

@@ -117,7 +117,8 @@ const SEQUENCES: Readonly<Record<string, FieldPart>> = {
     toBytesText((properties.userProperties ?? []).map(([name, value]) => `${name}:${value}`).join(" ")),
   q: ({ qos }) => String(qos),
   r: ({ retain }) => (retain ? "1" : "0"),
-  R: ({ properties }, field) => string(properties.responseTopic, field),
+  // An absent response topic is not padded, unlike all others: as mosquitto_sub.
+  R: ({ properties: { responseTopic } }, field) => (responseTopic === undefined ? "" : string(responseTopic, field)),
   S: ({ properties }, field) => integer(properties.subscriptionIdentifiers?.[0], field),
   t: ({ topicName }, field) => string(topicName, field),
   U: (_, __, { date, nanoseconds }) => `${Math.floor(date.getTime() / 1000)}.${String(nanoseconds).padStart(9, "0")}`,
@@ -146,7 +147,7 @@ function integer(value: number | undefined, field: Field): string {
 }
 
 function string(value: string | undefined, field: Field): string {
-  if (value === undefined) return padded("", field, field.pad);
+  if (value === undefined) return padded("", field, " ");
   return padded(toBytesText(value).slice(0, field.precision), field, " ");
 }
 

@@ -15,7 +15,10 @@ export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, st
   }
 }
 
-/** A copy of `source[start, end)` that shares no memory with it, whatever kind of array it is: a Buffer's own `slice` copies nothing. */
+/**
+ * A copy of `source[start, end)` that shares no memory with it, whatever kind of array it is: the `slice` of a Buffer,
+ * and sockets give Buffers, copies nothing.
+ */
 export function ownBytes(source: Uint8Array, start: number, end: number): Uint8Array {
   return Uint8Array.prototype.slice.call(source, start, end);
 }

@@ -122,7 +122,7 @@ export function encodeWithin(packet: Packet, version: ProtocolVersion, packetByt
   return shortest.length <= packetBytesMax ? shortest : undefined;
 }
 
-/** Whether the User Properties of this packet are an explanation, and not the message of a client, [MQTT-3.3.2-17]. */
+/** Whether this packet's User Properties explain an answer, and are not a client's message, 5.0 [MQTT-3.3.2-17]. */
 function explains(packet: Packet): packet is Extract<Packet, { properties: { reasonString?: string } }> {
   switch (packet.type) {
     case PacketType.CONNECT:

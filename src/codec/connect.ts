@@ -19,7 +19,7 @@ const USER_NAME = 0x80;
 
 const BRIDGE = 0x80;
 
-/** A protocol level that nobody here speaks; the server may answer before it closes, [MQTT-3.1.2-2]. */
+/** A protocol level that nobody here speaks; the server may answer before it closes, 5.0 [MQTT-3.1.2-2]. */
 export class UnsupportedVersion extends ProtocolError {
   /** The level byte as it came, bridge bit included. */
   readonly level: number;

@@ -258,7 +258,7 @@ function flagsRule(type: number, version: ProtocolVersion | 0): string {
     case PacketType.DISCONNECT:
       return statement(version, "3.14.1-1");
     case PacketType.AUTH:
-      return statement(version, "3.15.1-1");
+      return "5.0 [MQTT-3.15.1-1]";
     default:
       return statement(version, "2.1.3-1", "2.2.2-1");
   }

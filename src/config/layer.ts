@@ -28,6 +28,13 @@ export interface Layer {
   listeners: ListenerEntry[] | undefined;
 }
 
+/** What the command line and the environment gave, and what was wrong with them. */
+export interface GivenLayers {
+  options: Layer;
+  environment: Layer;
+  problems: Problem[];
+}
+
 export function emptyLayer(): Layer {
   return { values: new Map(), listeners: undefined };
 }

@@ -1,5 +1,4 @@
 import { dirname, join, resolve } from "node:path";
-import type { CommandLine } from "../cli/arguments.ts";
 import { findOption } from "../cli/options.ts";
 import { TextError } from "../text/document.ts";
 import { parseJson5 } from "../text/json5-document.ts";
@@ -7,7 +6,7 @@ import { hasErrors, type Problem, placelessProblem } from "../text/problem.ts";
 import { parseYaml } from "../text/yaml-document.ts";
 import { buildSettings } from "./build.ts";
 import type { Files } from "./files.ts";
-import { append, emptyLayer, type Layer, override } from "./layer.ts";
+import { append, emptyLayer, type GivenLayers, type Layer, override } from "./layer.ts";
 import { listenersOfOptions } from "./listener.ts";
 import { readMqttServerYaml } from "./mqtt-server-yaml.ts";
 import { readConfiguration } from "./schema.ts";
@@ -25,7 +24,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * Finds and reads the configuration, lays environment and options over it, and checks the whole.
  * Never throws for what a user wrote: every mistake is a problem, those of the command line first.
  */
-export function loadSettings(commandLine: CommandLine, environment: Environment, files: Files): Loaded {
+export function loadSettings(commandLine: GivenLayers, environment: Environment, files: Files): Loaded {
   const problems = [...commandLine.problems];
   const given = override(commandLine.environment, commandLine.options);
   given.listeners = listenersOfOptions(given.values);

@@ -1,4 +1,5 @@
-import { VARIABLE_BYTE_INTEGER_MAX } from "../codec/constants.ts";
+import { decodePacket, encodePacket } from "../codec/codec.ts";
+import { type ProtocolVersion, VARIABLE_BYTE_INTEGER_MAX } from "../codec/constants.ts";
 import type { Packet, Will } from "../codec/packet.ts";
 import { ReasonCode, reasonText } from "../codec/reason.ts";
 import { TextCache } from "../codec/text.ts";
@@ -229,6 +230,7 @@ export class Broker {
     // Added before the old one leaves: 5.0 [MQTT-3.8.4-3] wants no message lost by replacing, and a share its place.
     this.router.add(subscription);
     if (before !== undefined) {
+      session.dropBacklog(before);
       if (group === undefined) this.router.remove(before);
       return;
     }
@@ -237,6 +239,7 @@ export class Broker {
   }
 
   removeSubscription(subscription: Subscription): void {
+    subscription.session.dropBacklog(subscription);
     this.router.remove(subscription);
     this.counters.subscriptions--;
     if (subscription.group !== undefined) this.counters.sharedSubscriptions--;
@@ -284,6 +287,11 @@ export class Broker {
     return this.access.check === undefined || this.access.check(client, topic, write);
   }
 
+  /** For the members of a share: who may receive from the topic; undefined when everybody may. */
+  mayReceive(topicName: string): ((member: Subscription) => boolean) | undefined {
+    return this.checksTopics ? (member) => this.mayUse(member.session.client, topicName, false) : undefined;
+  }
+
   /** One line for each client, operation and topic in a while: a denied sensor must not fill the log. */
   logDenied(client: Client, operation: "publish" | "subscribe", topic: string, code: number): void {
     const key = `${client.clientId}\u0000${operation}\u0000${topic}`;
@@ -307,16 +315,18 @@ export class Broker {
   }
 
   /**
-   * Handles a packet as if the client had sent it. Throws when no client of that id is connected, and
-   * ProtocolError when the packet breaks the protocol, which also ends that client's connection.
+   * Handles a packet as if the client had sent it. Throws when no client of that id is connected; RangeError or
+   * ProtocolError for a packet that nobody could send, which harms nobody; and ProtocolError when the packet breaks the
+   * protocol here and now, which also ends that client's connection.
    */
   inject(packet: Packet, clientId: string, userName?: string): void {
     this.turn();
     const connection = this.findSession(clientId, userName)?.connection;
     if (connection === undefined)
       throw new Error(`Cannot inject a packet for ${JSON.stringify(clientId)}: not connected`);
+    const received = asReceived(packet, connection.protocolVersion);
     try {
-      connection.receive(packet);
+      connection.receiveAllowed(received);
     } catch (error) {
       connection.fail(error);
       throw error;
@@ -324,6 +334,14 @@ export class Broker {
       this.reschedule();
     }
   }
+}
+
+/** The packet as it would come off the wire: with everything checked that decoding checks. */
+function asReceived(packet: Packet, version: ProtocolVersion): Packet {
+  const bytes = encodePacket(packet, version);
+  let bodyStart = 2;
+  while ((bytes[bodyStart - 1] as number) > 0x7f) bodyStart++;
+  return decodePacket(bytes, 0, bodyStart, bytes.length, version, new TextCache());
 }
 
 const WATCHING = ["onPacketRead", "onPacketEncode", "onPacketSent", "onPacketProcessed"] as const;

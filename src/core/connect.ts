@@ -78,6 +78,11 @@ export function establish(
       ReasonCode.SessionTakenOver,
       `session taken over by ${client.peer.address || "another connection"}`,
     );
+  // Asked only now, so that a client whose connection broke unnoticed can always take its own place again.
+  if (broker.counters.clientsConnected >= broker.limits.clients) {
+    refuseConnection(connection, ReasonCode.ServerBusy, `there are already ${broker.limits.clients} clients`);
+    return;
+  }
   let session = broker.sessions.get(key);
   // 5.0 [MQTT-3.1.2-4]
   if (cleanStart && session !== undefined) {
@@ -229,9 +234,6 @@ function objectionTo(broker: Broker, connect: Connect): { code: ConnackReasonCod
       code: ReasonCode.ClientIdentifierNotValid,
       reason: `client identifier over ${limits.clientIdBytes} bytes`,
     };
-  }
-  if (broker.counters.clientsConnected >= limits.clients) {
-    return { code: ReasonCode.ServerBusy, reason: `there are already ${limits.clients} clients` };
   }
   if (will === undefined) return undefined;
   if (!isTopicName(will.topicName))

@@ -152,7 +152,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     const type = (bytes[start] as number) >> 4;
     broker.counters.packetsReceived++;
     this.lastReceivedMs = broker.nowMs;
-    if (((ALLOWED[this.state] as number) >> type) % 2 === 0) this.refuseType(type);
+    if (!this.allows(type)) this.refuseType(type);
     if (broker.watchesPackets) {
       this.receive(decodePacket(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames));
       return;
@@ -177,6 +177,12 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       return;
     }
     this.handle(decodePacket(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames));
+  }
+
+  /** As `receive`, for a packet that nobody has asked about yet whether it may come now. */
+  receiveAllowed(packet: Packet): void {
+    if (!this.allows(packet.type)) this.refuseType(packet.type);
+    this.receive(packet);
   }
 
   /** A decoded packet on its way through the hooks of reading: off the wire while somebody watches, or injected. */
@@ -382,6 +388,8 @@ export class Connection implements LinkHandler, FrameSink, Timed {
   /** What the connection waited for is known; it reads on afterwards. Nothing happens when it closed meanwhile. */
   whenAnswered(next: () => void): void {
     if (this.state === ConnectionState.Closed) return;
+    // It was kept from being heard meanwhile, so its silence does not count.
+    this.lastReceivedMs = this.broker.nowMs;
     try {
       next();
       this.link.resumeReading();
@@ -407,6 +415,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       return;
     }
     if (this.state !== ConnectionState.Connected) {
+      this.broker.counters.connectionsRefused++;
       this.close("no complete CONNECT in time", undefined);
       this.link.destroy();
       return;
@@ -475,6 +484,10 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       ...this.client.logFields(),
       ...describePacket(packet, options.logPayloadBytes),
     });
+  }
+
+  private allows(type: number): boolean {
+    return ((ALLOWED[this.state] as number) >> type) % 2 === 1;
   }
 
   private refuseType(type: number): never {

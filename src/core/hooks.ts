@@ -202,7 +202,7 @@ export class Hooks {
   pass<M extends Moment, V>(moment: M, value: V, call: (hook: Hook, value: V) => unknown): V | Refusal | typeof IGNORE {
     let current = value;
     for (const hook of this.lists[moment]) {
-      const verdict = this.guard(hook, moment, () => call(hook, current));
+      const verdict = this.guardNow(hook, moment, () => call(hook, current));
       if (verdict === undefined) continue;
       if (verdict instanceof Refusal || verdict === IGNORE) return verdict;
       current = verdict as V;
@@ -213,7 +213,7 @@ export class Hooks {
   /** The first answer that is not undefined; a hook that throws answers with a refusal. */
   first<T>(moment: Moment, call: (hook: Hook) => T | undefined): T | Refusal | undefined {
     for (const hook of this.lists[moment]) {
-      const answer = this.guard(hook, moment, () => call(hook));
+      const answer = this.guardNow(hook, moment, () => call(hook));
       if (answer !== undefined) return answer as T | Refusal;
     }
     return undefined;
@@ -245,7 +245,9 @@ export class Hooks {
   }
 
   private call<M extends Moment>(hook: Hook, moment: M, args: Parameters<Call<M>>): void {
-    this.guard(hook, moment, () => (hook[moment] as (...all: unknown[]) => unknown).apply(hook, args));
+    const heard = this.guard(hook, moment, () => (hook[moment] as (...all: unknown[]) => unknown).apply(hook, args));
+    // Nobody waits for what a hook that was told goes on to do, but its failure is its own, not the program's end.
+    if (heard instanceof Promise) heard.catch((error: unknown) => this.failed(hook, moment, error));
   }
 
   private guard(hook: Hook, moment: Moment, call: () => unknown): unknown {
@@ -254,6 +256,14 @@ export class Hooks {
     } catch (error) {
       return this.failed(hook, moment, error);
     }
+  }
+
+  /** As `guard`, for the moments that do not wait: an answer that comes later is none, and counts as thrown. */
+  private guardNow(hook: Hook, moment: Moment, call: () => unknown): unknown {
+    const answer = this.guard(hook, moment, call);
+    if (!(answer instanceof Promise)) return answer;
+    answer.catch((error: unknown) => this.failed(hook, moment, error));
+    return this.failed(hook, moment, new Error(`${moment} cannot wait for a promise`));
   }
 
   private failed(hook: Hook, moment: Moment, error: unknown): Refusal {

@@ -50,13 +50,21 @@ export class InlineClient {
 
   /**
    * Publishes a message. Returns how many sessions it was for.
-   * Throws TypeError for an invalid Topic Name, and RangeError when the retained limits forbid it.
+   * Throws TypeError for an invalid Topic Name or payload, RangeError for a QoS that does not exist and when the
+   * retained limits forbid the message.
    */
   publish(topicName: string, payload: Uint8Array | string, options: PublishOptions = {}): number {
     assertTopicName(topicName);
     const { broker } = this;
     broker.turn();
     const bytes = typeof payload === "string" ? new TextEncoder().encode(payload) : payload;
+    // Programs without a type checker get this far with anything, which would reach the wire.
+    if (!(bytes instanceof Uint8Array)) {
+      throw new TypeError(`Cannot publish to ${topicName}: the payload must be a string or a Uint8Array`);
+    }
+    const { qos = 0, retain = false } = options;
+    if (qos !== 0 && qos !== 1 && qos !== 2)
+      throw new RangeError(`Cannot publish to ${topicName}: there is no QoS ${qos}`);
     const { messageExpiryInterval, topicAlias, subscriptionIdentifiers, ...forwarded } = options.properties ?? {};
     const seconds = Math.min(
       messageExpiryInterval ?? Number.POSITIVE_INFINITY,
@@ -64,8 +72,8 @@ export class InlineClient {
     );
     const message = new Message(
       topicName,
-      options.qos ?? 0,
-      options.retain ?? false,
+      qos,
+      retain,
       Object.keys(forwarded).length === 0 ? NO_PROPERTIES : forwarded,
       broker.nowMs + seconds * 1000,
       bytes,

@@ -228,9 +228,10 @@ export function sendToRoute(broker: Broker, message: Message, route: Route, publ
     receivers++;
   }
   const { groups, inline } = route;
+  const mayReceive = broker.mayReceive(message.topicName);
   for (let index = 0; index < groups.length; index++) {
     const group = groups[index]!;
-    const member = group.select(broker.hooks, () => packetOf(message));
+    const member = group.select(broker.hooks, () => packetOf(message), mayReceive);
     if (member === undefined) continue;
     const qos = message.qos < member.qos ? message.qos : member.qos;
     member.session.deliver(

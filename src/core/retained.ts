@@ -1,8 +1,8 @@
-import type { Qos } from "../codec/constants.ts";
 import { RetainedIndex } from "../topic/retained.ts";
 import type { Broker } from "./broker.ts";
 import type { Timed } from "./deadlines.ts";
 import type { Message } from "./message.ts";
+import type { Subscription } from "./subscription.ts";
 
 const SWEEP_INTERVAL_MS = 60_000;
 
@@ -10,8 +10,10 @@ const SWEEP_INTERVAL_MS = 60_000;
 export class Retained implements Timed {
   heapIndex = -1;
   dueMs = 0;
-  /** Payload and topic bytes of all of them. */
+  /** Payload and topic bytes of all of them but the broker's own figures. */
   bytes = 0;
+  /** Those under `$SYS`, which are the broker's own and count towards no limit. */
+  private ownCount = 0;
   private readonly index = new RetainedIndex<Message>();
   private readonly broker: Broker;
 
@@ -38,8 +40,14 @@ export class Retained implements Timed {
     if (message.payloadEnd === message.payloadStart) return this.remove(topicName) ? -1 : 0;
     const { limits } = this.broker;
     const before = this.index.get(topicName);
+    if (isOwn(topicName)) {
+      message.keep();
+      this.index.set(topicName, message);
+      if (before === undefined) this.ownCount++;
+      return 1;
+    }
     const bytes = this.bytes + message.countedBytes - (before?.countedBytes ?? 0);
-    const count = this.index.size + (before === undefined ? 1 : 0);
+    const count = this.index.size - this.ownCount + (before === undefined ? 1 : 0);
     const payloadBytes = message.payloadEnd - message.payloadStart;
     if (count > limits.retained || bytes > limits.retainedBytes || payloadBytes > limits.retainedMessageBytes) {
       return undefined;
@@ -56,7 +64,8 @@ export class Retained implements Timed {
   remove(topicName: string): boolean {
     const removed = this.index.delete(topicName);
     if (removed === undefined) return false;
-    this.bytes -= removed.countedBytes;
+    if (isOwn(topicName)) this.ownCount--;
+    else this.bytes -= removed.countedBytes;
     return true;
   }
 
@@ -73,10 +82,10 @@ export class Retained implements Timed {
   onDue(nowMs: number): void {
     const expired: string[] = [];
     let canExpire = false;
-    this.index.match("#", (message, topicName) => {
-      if (message.expiresAtMs <= nowMs) expired.push(topicName);
-      else if (message.expiresAtMs !== Number.POSITIVE_INFINITY) canExpire = true;
-    });
+    for (const { topicName, expiresAtMs } of this.index.values()) {
+      if (expiresAtMs <= nowMs) expired.push(topicName);
+      else if (expiresAtMs !== Number.POSITIVE_INFINITY) canExpire = true;
+    }
     for (const topicName of expired) {
       this.remove(topicName);
       this.broker.counters.dropped("expired");
@@ -86,20 +95,22 @@ export class Retained implements Timed {
   }
 }
 
+function isOwn(topicName: string): boolean {
+  return topicName.startsWith("$SYS/");
+}
+
 /**
  * The retained messages that one new subscription is still to be sent: handed out as the client takes
  * them, so that a subscription to everything needs no room for everything.
  */
 export class RetainedBacklog {
-  readonly qos: Qos;
-  readonly subscriptionIdentifiers: readonly number[] | undefined;
+  readonly subscription: Subscription;
   private readonly messages: Message[];
   private position = 0;
 
-  constructor(messages: Message[], qos: Qos, subscriptionIdentifiers: readonly number[] | undefined) {
+  constructor(messages: Message[], subscription: Subscription) {
     this.messages = messages;
-    this.qos = qos;
-    this.subscriptionIdentifiers = subscriptionIdentifiers;
+    this.subscription = subscription;
   }
 
   get done(): boolean {

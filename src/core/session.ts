@@ -120,6 +120,8 @@ export class Session implements Timed {
       else this.start(next, connection);
     }
     this.pumpBacklogs(connection);
+    // What is left waits for a peer that may never take anything again.
+    if (!connection.writable) connection.watchStall();
   }
 
   /** The session goes on over a new connection, 5.0 [MQTT-4.4.0-1]: resending is gated by the new Receive Maximum. */
@@ -174,6 +176,11 @@ export class Session implements Timed {
     this.backlogs = undefined;
     if (this.responseTopic !== undefined) broker.router.responseTopics.delete(this.responseTopic);
     if (delayedWill !== undefined) broker.publishWill(this, delayedWill.will);
+  }
+
+  /** The subscription is gone or was replaced: what it was still to be sent of retained messages is not sent. */
+  dropBacklog(subscription: Subscription): void {
+    this.backlogs = this.backlogs?.filter((backlog) => backlog.subscription !== subscription);
   }
 
   onDue(nowMs: number): void {
@@ -240,15 +247,15 @@ export class Session implements Timed {
     for (const outgoing of taken) this.handOver(outgoing);
   }
 
-  /** Takes up a message of an earlier run. */
-  restore(outgoing: Outgoing, packetIdentifier: number | undefined, released: boolean): void {
+  /** Takes up a message of an earlier run; false when its packet identifier is in use. */
+  restore(outgoing: Outgoing, packetIdentifier: number | undefined, released: boolean): boolean {
     outgoing.message.keep();
     if (packetIdentifier === undefined) {
       this.enqueue(outgoing);
-      return;
+      return true;
     }
     this.inflight ??= new Inflight();
-    if (!this.inflight.restore(outgoing, packetIdentifier)) return;
+    if (!this.inflight.restore(outgoing, packetIdentifier)) return false;
     outgoing.state =
       outgoing.qos === 1
         ? OutgoingState.AwaitPuback
@@ -257,6 +264,7 @@ export class Session implements Timed {
           : OutgoingState.AwaitPubrec;
     outgoing.sendings = 1;
     this.broker.counters.inflight++;
+    return true;
   }
 
   /** Starts the clock of a session that was restored, or whose client is gone. */
@@ -301,13 +309,7 @@ export class Session implements Timed {
 
   /** The receiver's Receive Maximum and our own bound allow one more, and a packet identifier is free. */
   private canStart(connection: Connection): boolean {
-    if (this.underWay >= connection.sendQuota) return false;
-    if (this.inflight?.full !== true) return true;
-    const { hooks } = this.broker;
-    if (hooks.has("onPacketIDExhausted")) {
-      hooks.notify("onPacketIDExhausted", this.client, packetOf(this.inflight.inOrder()[0]!.message));
-    }
-    return false;
+    return this.underWay < connection.sendQuota && this.inflight?.full !== true;
   }
 
   /** Sends a message for the first time. */
@@ -380,14 +382,15 @@ export class Session implements Timed {
     while (backlogs.length > 0) {
       const backlog = backlogs[0]!;
       while (connection.writable) {
-        if (backlog.qos !== 0 && (this.waiting !== 0 || !this.canStart(connection))) return;
+        const { subscription } = backlog;
+        if (subscription.qos !== 0 && (this.waiting !== 0 || !this.canStart(connection))) return;
         const message = backlog.next(this.broker);
         if (message === undefined) break;
         this.deliver(
           message,
-          Math.min(backlog.qos, message.qos) as Qos,
+          Math.min(subscription.qos, message.qos) as Qos,
           true,
-          backlog.subscriptionIdentifiers,
+          subscription.subscriptionIdentifiers,
           undefined,
         );
         if (this.broker.hooks.has("onRetainPublished")) {
@@ -442,6 +445,9 @@ export class Session implements Timed {
     queue.push(outgoing);
     counters.queuedMessages++;
     counters.queuedBytes += bytes;
+    if (this.inflight?.full === true && broker.hooks.has("onPacketIDExhausted")) {
+      broker.hooks.notify("onPacketIDExhausted", this.client, packetOf(message, outgoing));
+    }
     // A slow reader may never ask for more; a quick one pumps when it has drained or acknowledged.
     this.connection?.watchStall();
   }
@@ -479,7 +485,8 @@ export class Session implements Timed {
 
   private handOver(outgoing: Outgoing): void {
     const { message, group, qos } = outgoing;
-    const member = group?.select(this.broker.hooks, () => packetOf(message));
+    const mayReceive = this.broker.mayReceive(message.topicName);
+    const member = group?.select(this.broker.hooks, () => packetOf(message), mayReceive);
     if (member === undefined) {
       this.dropped(message, "sessionEnded");
       return;

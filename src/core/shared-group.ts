@@ -34,15 +34,21 @@ export class SharedGroup {
   /**
    * Who gets the next message. Live members whose link takes more come first, then live ones that
    * are slow, then those away with a stored session; within each, in turn. undefined when nobody can take it.
+   * Members for whom `mayReceive` does not hold are passed over; when it is undefined, everybody may.
    */
-  select(hooks: Hooks, publish: () => Publish): Subscription | undefined {
-    if (hooks.has("onSelectSubscribers")) return this.selectByHook(hooks, publish);
+  select(
+    hooks: Hooks,
+    publish: () => Publish,
+    mayReceive: ((member: Subscription) => boolean) | undefined,
+  ): Subscription | undefined {
+    if (hooks.has("onSelectSubscribers")) return this.selectByHook(hooks, publish, mayReceive);
     const { members } = this;
     let live: Subscription | undefined;
     let away: Subscription | undefined;
     for (let step = 0; step < members.length; step++) {
       const index = (this.turn + step) % members.length;
       const member = members[index]!;
+      if (mayReceive !== undefined && !mayReceive(member)) continue;
       if (member.session.ready) {
         this.turn = index + 1;
         return member;
@@ -55,18 +61,25 @@ export class SharedGroup {
     return chosen;
   }
 
-  private selectByHook(hooks: Hooks, publish: () => Publish): Subscription | undefined {
+  private selectByHook(
+    hooks: Hooks,
+    publish: () => Publish,
+    mayReceive: ((member: Subscription) => boolean) | undefined,
+  ): Subscription | undefined {
     const inTurn = this.members.map((_, step) => this.members[(this.turn + step) % this.members.length]!);
     const rank = (member: Subscription): number => (member.session.ready ? 0 : member.session.live ? 1 : 2);
     const candidates = inTurn
       .filter((member) => member.session.live || member.session.keepsWhileAway)
+      .filter((member) => mayReceive === undefined || mayReceive(member))
       .sort((a, b) => rank(a) - rank(b));
     const packet = publish();
-    const selection = hooks.pass("onSelectSubscribers", { group: this.shareName, candidates }, (hook, value) =>
+    const given = { group: this.shareName, candidates: [...candidates] };
+    const selection = hooks.pass("onSelectSubscribers", given, (hook, value) =>
       hook.onSelectSubscribers!(value, packet),
     );
-    if (selection instanceof Refusal || selection === IGNORE) return undefined;
-    const chosen = selection.candidates[0];
+    // A hook that throws has no say: the message goes where it would go without one.
+    const undecided = selection instanceof Refusal || selection === IGNORE;
+    const chosen = undecided ? candidates[0] : selection.candidates[0];
     if (chosen !== undefined) this.turn = this.members.indexOf(chosen) + 1;
     return chosen;
   }

@@ -45,9 +45,11 @@ export function handleUnsubscribe(connection: Connection, incoming: Unsubscribe)
   const { broker, client, session } = connection;
   let unsubscribe = incoming;
   if (broker.hooks.has("onUnsubscribe")) {
-    unsubscribe = broker.hooks.pass("onUnsubscribe", unsubscribe, (hook, value) =>
+    const verdict = broker.hooks.pass("onUnsubscribe", unsubscribe, (hook, value) =>
       hook.onUnsubscribe!(client, value),
-    ) as Unsubscribe;
+    );
+    // Nobody can be kept from unsubscribing: when a hook throws, the packet holds as it came.
+    if (!(verdict instanceof Refusal || typeof verdict === "symbol")) unsubscribe = verdict;
   }
   const reasonCodes = unsubscribe.topicFilters.map((topicFilter): UnsubackReasonCode => {
     const subscription = session.subscriptions.get(topicFilter);
@@ -119,7 +121,7 @@ function grant(
     (entry.retainHandling === RetainHandling.SendIfNew && before === undefined);
   if (shared === undefined && wantsRetained) {
     const messages = broker.retainedFor(session, filter);
-    if (messages.length > 0) backlogs.push(new RetainedBacklog(messages, qos, subscription.subscriptionIdentifiers));
+    if (messages.length > 0) backlogs.push(new RetainedBacklog(messages, subscription));
   }
   return qos;
 }

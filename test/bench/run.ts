@@ -174,7 +174,9 @@ function printReport(bench: Bench, startedMs: number): void {
   progress("");
   console.log(`${machine}; medians of ${rounds} (least..greatest), per second unless said; ratio: ours to Mosquitto\n`);
   console.log(renderTable(rows, brokers));
-  const notes = [...ceilingNotes(rows), disturbance(bench.samples)].filter((note) => note !== undefined);
+  const notes = [...ceilingNotes(rows, bench.samples, scenarios), disturbance(bench.samples)].filter(
+    (note) => note !== undefined,
+  );
   if (!canPin) notes.push("Nothing was pinned to a core: brokers and generator took time from each other");
   if (notes.length > 0) console.log(`\n${notes.join("\n")}`);
   if (bench.failures.length > 0) console.log(`\nFaults:\n${bench.failures.join("\n")}`);

@@ -107,8 +107,8 @@ export function renderTable(rows: readonly Row[], brokers: readonly BrokerName[]
     .join("\n");
 }
 
-/** One line for each scenario in which the sink is not twice as fast as the best broker: its figures may be ours. */
-export function ceilingNotes(rows: readonly Row[]): string[] {
+/** One line for each scenario in which the sink is not twice as fast as the best broker: the generator may limit it. */
+export function ceilingNotes(rows: readonly Row[], samples: Samples, scenarios: readonly Scenario[]): string[] {
   const notes: string[] = [];
   for (const row of rows) {
     const sink = row.cells.sink;
@@ -116,10 +116,19 @@ export function ceilingNotes(rows: readonly Row[]): string[] {
     const [name, best] = bestOf(row);
     if (name !== undefined && sink.median < 2 * best) {
       const times = (sink.median / best).toFixed(2);
-      notes.push(`${row.scenario}: the generator's ceiling is only ${times} times the figure of ${name}`);
+      const busy = generatorBusy(row, name, samples, scenarios);
+      notes.push(
+        `${row.scenario}: the sink is only ${times} times as fast as ${name}, with which the generator was ${busy} % busy`,
+      );
     }
   }
   return notes;
+}
+
+function generatorBusy(row: Row, name: BrokerName, samples: Samples, scenarios: readonly Scenario[]): string {
+  const scenario = scenarios.find(({ title }) => title === row.scenario);
+  const list = (scenario && samples.get(scenario.name)?.get(name)) ?? [];
+  return cellOf(list.map(({ values }) => values["generator CPU"] ?? 0)).median.toFixed(0);
 }
 
 function bestOf(row: Row): [BrokerName | undefined, number] {

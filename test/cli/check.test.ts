@@ -13,7 +13,7 @@ function run(argv: readonly string[], texts: Readonly<Record<string, string>> = 
 }
 
 test("check says what would listen", () => {
-  assert.deepEqual(run(["--tcp-port=0", "--addr=127.0.0.1:1884"], { "/home/mqtt-broker.json5": "{}" }), [
+  assert.deepEqual(run(["--tcp-port=0", "--addr=127.0.0.1:1884"], { "/base/mqtt-broker.json5": "{}" }), [
     0,
     "Configuration is valid\n" +
       "Files read: mqtt-broker.json5\n" +
@@ -26,7 +26,7 @@ test("check says what would listen", () => {
 
 test("check shows every mistake with its line and a caret", () => {
   const text = "{\n  mqtt: { retian: true },\n  bind: 5,\n}";
-  assert.deepEqual(run(["--foo"], { "/home/mqtt-broker.json5": text }), [
+  assert.deepEqual(run(["--foo"], { "/base/mqtt-broker.json5": text }), [
     2,
     "Unknown option --foo\n" +
       "  mqtt-broker --help lists the options\n" +

@@ -109,8 +109,8 @@ test("a PUBLISH without properties has the shared NO_PROPERTIES and refers to th
   }
 });
 
-test("what properties hold shares no memory with the receive buffer", () => {
-  const bytes = bytesOf("30 * 0001 'a' 05 09 0002 0102");
+test("what properties hold shares no memory with the Buffer that was received", () => {
+  const bytes = Buffer.from(bytesOf("30 * 0001 'a' 05 09 0002 0102"));
   const publish = decodePublish(bytes, 0, 2, bytes.length, 5, new TextCache(4));
   bytes.fill(0xaa);
   assert.deepEqual(publish.properties.correlationData, Uint8Array.of(1, 2));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { decodeAuth } from "../../src/codec/auth.ts";
 import { encodePacket } from "../../src/codec/codec.ts";
 import { PacketType } from "../../src/codec/constants.ts";
 import type { Auth, Disconnect } from "../../src/codec/packet.ts";
@@ -83,4 +84,8 @@ test("3.x writes a DISCONNECT without reason", () => {
 
 test("to write AUTH in 3.x is our mistake", () => {
   assert.throws(() => encodePacket(AUTH, 4), RangeError);
+});
+
+test("decodeAuth refuses 3.x on its own account too", () => {
+  assert.throws(() => decodeAuth(Uint8Array.of(0xf0, 0), 2, 2, 4), { statement: "3.1.1 §2.2.1", reasonCode: 0x81 });
 });

@@ -1,10 +1,10 @@
 import { dirname } from "node:path";
 import type { Files } from "../../src/config/files.ts";
 
-/** Files in memory, by absolute path; the working directory is /home. A text "!CODE" cannot be read. */
+/** Files in memory, by absolute path; the working directory is /base. A text "!CODE" cannot be read. */
 export function memoryFiles(texts: Readonly<Record<string, string>>): Files {
   return {
-    workingDirectory: "/home",
+    workingDirectory: "/base",
     read(path) {
       const text = Object.hasOwn(texts, path) ? texts[path] : undefined;
       if (text?.startsWith("!")) throw new Error(`${text.slice(1)}: permission denied`);

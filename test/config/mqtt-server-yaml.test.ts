@@ -8,7 +8,7 @@ import { formatProblem } from "../../src/text/problem.ts";
 import { memoryFiles } from "./memory-files.ts";
 
 function load(text: string, argv: readonly string[] = []): Loaded {
-  const files = memoryFiles({ "/home/config/config.yaml": text });
+  const files = memoryFiles({ "/base/config/config.yaml": text });
   return loadSettings(parseCommandLine(["-config", "config/config.yaml", ...argv], {}), {}, files);
 }
 
@@ -88,7 +88,7 @@ test("the file as MQTT-Server ships it starts with --store memory", () => {
   const { clients, inflight, connectTimeoutMs, linkStallMs } = settings.limits;
   assert.deepEqual([clients, inflight, connectTimeoutMs, linkStallMs], [1000, 100, 30_000, 10_000]);
   assert.deepEqual([settings.anonymous, settings.log], ["all", { level: "info", format: "text" }]);
-  assert.deepEqual([settings.dataDir, settings.warnings.length], ["/home/data", 5]);
+  assert.deepEqual([settings.dataDir, settings.warnings.length], ["/base/data", 5]);
 });
 
 const tcp = (settings: Settings) => settings.listeners.map(({ name, host, port }) => `${name} ${host} ${port}`);
@@ -112,7 +112,7 @@ for (const [text, read, expected] of [
   ["auth: {enabled: false, allow_anonymous: false}", (s: Settings) => s.anonymous, "local"],
   ["auth: {allow_anonymous: false}", (s: Settings) => s.anonymous, "none"],
   ["auth: {enabled: false, username_password_file: users}", (s: Settings) => s.anonymous, "local"],
-  ["storage: {backend: memory, path: x/y}", (s: Settings) => [s.store, s.dataDir], [{ type: "memory" }, "/home/data"]],
+  ["storage: {backend: memory, path: x/y}", (s: Settings) => [s.store, s.dataDir], [{ type: "memory" }, "/base/data"]],
   ["persistence: {backend: memory}", (s: Settings) => s.store, { type: "memory" }],
   ["limits: {max_clients: 7}", (s: Settings) => s.limits.clients, 7],
   ["limits: {max_clients: 0}", (s: Settings) => s.limits.clients, 20_000],

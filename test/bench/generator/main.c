@@ -35,6 +35,7 @@ static const struct {
     {"--window", offsetof(struct options, window), 1, 65535, 400},
     {"--warmup", offsetof(struct options, warmup_ms), 0, 60000, 500},
     {"--duration", offsetof(struct options, duration_ms), 10, 600000, 1000},
+    {"--silence", offsetof(struct options, silence_ms), 10, 60000, 1500},
     {"--rate", offsetof(struct options, rate), 1, 1000000, 5000},
     {"--count", offsetof(struct options, count), 1, 1000000, 50000},
     {"--in-progress", offsetof(struct options, in_progress), 1, 4000, 100},

@@ -41,6 +41,7 @@ static void on_pong(struct client *client) {
 
 static const struct client_events events = {.message = on_message, .subscribed = on_subscribed, .pong = on_pong};
 
+// Nothing for so long: the rest is lost. And a moment in which a duplicate may still show up.
 static const int64_t SILENCE_NS = 3000000000, LINGER_NS = 30000000;
 
 static void drain(void) {

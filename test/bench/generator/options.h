@@ -11,6 +11,7 @@ struct options {
   int payload;                 // bytes
   int window;                  // messages under way per topic
   int warmup_ms, duration_ms;
+  int silence_ms;  // nothing has arrived for so long at the end of a run: what is missing is lost
   int rate;        // messages a second in total, for `latency`
   int count;       // connections, subscriptions or messages, for the scenarios that have a fixed number of them
   int in_progress; // connections that are being opened at the same time

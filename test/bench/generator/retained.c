@@ -30,6 +30,7 @@ static void on_message(struct client *client, const struct publish *publish) {
 
 static const struct client_events events = {.message = on_message};
 
+// Nothing for so long: the rest is lost. And a moment in which a duplicate may still show up.
 static const int64_t SILENCE_NS = 3000000000, LINGER_NS = 30000000;
 
 static void collect(void) {

@@ -171,8 +171,8 @@ static uint64_t unacknowledged(const struct traffic *traffic) {
   return sum;
 }
 
-// Silence after which what has not arrived is lost, and a moment in which a duplicate may still show up.
-static const int64_t SILENCE_NS = 1500000000, LINGER_NS = 30000000;
+// A moment in which a duplicate may still show up after everything has arrived.
+static const int64_t LINGER_NS = 30000000;
 
 void traffic_drain(struct traffic *traffic) {
   uint64_t all = expected(traffic), before = 0;
@@ -181,7 +181,7 @@ void traffic_drain(struct traffic *traffic) {
     uint64_t progress = traffic->totals.delivered - unacknowledged(traffic);
     if (progress != before) progress_ns = now_ns();
     before = progress;
-    if (now_ns() - progress_ns > SILENCE_NS) break;
+    if (now_ns() - progress_ns > traffic->options->silence_ms * (int64_t)1000000) break;
     loop_turn(100000000);
   }
   for (int64_t end_ns = now_ns() + LINGER_NS, left_ns; (left_ns = end_ns - now_ns()) > 0;) loop_turn(left_ns);

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { headlines, load, MAIN, settingsOf } from "./loading.ts";
+
+for (const [argv, expected] of [
+  [[], ["tcp :: 1883"]],
+  [["--bind=127.0.0.1"], ["tcp 127.0.0.1 1883"]],
+  [["--tcp-port=0"], ["tcp :: 0"]],
+  [
+    ["--tcp-port=0", "--tcp-port=0"],
+    ["tcp :: 0", "tcp-2 :: 0"],
+  ],
+  [["--addr=:1884"], ["tcp :: 1884"]],
+  [["--addr=:1884", "--bind=::1"], ["tcp ::1 1884"]],
+  [
+    ["--addr=localhost:1884", "--bind=::1", "--tcp-port=1"],
+    ["tcp ::1 1", "tcp-2 localhost 1884"],
+  ],
+  [["--addr=[::1]:5"], ["tcp ::1 5"]],
+] as const) {
+  test(`listeners of ${argv.join(" ") || "no options"}: ${expected.join(", ")}`, () => {
+    const { listeners } = settingsOf(argv);
+    assert.deepEqual(
+      listeners.map(({ name, host, port }) => `${name} ${host} ${port}`),
+      expected,
+    );
+  });
+}
+
+test("listeners: those of the file get bind and socket options where they name none", () => {
+  const texts = { [MAIN]: "{ listeners: [{}, { name: 'tcp', host: '::1', noDelay: true }] }" };
+  const argv = ["--bind=127.0.0.1", "--socket-no-delay=false", "--socket-keepalive-time=1m", "--socket-reuseport"];
+  assert.deepEqual(settingsOf(argv, texts).listeners, [
+    {
+      name: "tcp-2",
+      type: "tcp",
+      host: "127.0.0.1",
+      port: 1883,
+      noDelay: false,
+      keepAliveSeconds: 60,
+      reusePort: true,
+    },
+    { name: "tcp", type: "tcp", host: "::1", port: 1883, noDelay: true, keepAliveSeconds: 60, reusePort: true },
+  ]);
+});
+
+test("listeners: two of one address are refused unless both share the port", () => {
+  assert.deepEqual(headlines(load(["--tcp-port=5", "--addr=[::]:5"])), [
+    "--addr: Two listeners have the host :: and the port 5",
+  ]);
+  assert.equal(settingsOf(["--tcp-port=5", "--tcp-port=5", "--socket-reuseport"]).listeners.length, 2);
+});
+
+test("listeners: options in the environment and on the command line stand together", () => {
+  const { listeners } = settingsOf(["--addr=:2"], {}, { MQTT_BROKER_TCP_PORT: "1" });
+  assert.deepEqual(
+    listeners.map(({ port }) => port),
+    [1, 2],
+  );
+});
+
+test("listeners: types that are not built don't matter where options replace them", () => {
+  const { listeners } = settingsOf(["--tcp-port=0"], { [MAIN]: "{ listeners: [{ type: 'tls' }] }" });
+  assert.deepEqual(
+    listeners.map(({ port }) => port),
+    [0],
+  );
+});

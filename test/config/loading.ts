@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { parseCommandLine } from "../../src/cli/arguments.ts";
+import { type Loaded, loadSettings } from "../../src/config/load.ts";
+import type { Settings } from "../../src/config/settings.ts";
+import { formatProblem } from "../../src/text/problem.ts";
+import { memoryFiles } from "./memory-files.ts";
+
+/** The configuration that the tests' working directory has. */
+export const MAIN = "/base/mqtt-broker.json5";
+
+export type Texts = Readonly<Record<string, string>>;
+
+export function load(argv: readonly string[], texts: Texts = {}, environment: Record<string, string> = {}): Loaded {
+  return loadSettings(parseCommandLine(argv, environment), environment, memoryFiles(texts));
+}
+
+export function settingsOf(
+  argv: readonly string[],
+  texts: Texts = {},
+  environment: Record<string, string> = {},
+): Settings {
+  const { settings, problems } = load(argv, texts, environment);
+  assert.ok(settings, problems.map(formatProblem).join("\n"));
+  return settings;
+}
+
+export function headlines(loaded: Loaded): string[] {
+  return loaded.problems.map((problem) => formatProblem(problem).split("\n")[0]!);
+}
