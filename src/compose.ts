@@ -145,6 +145,11 @@ export class RunningBroker {
     this.inlineClient.publish(topicName, payload, { qos, retain, properties });
   }
 
+  /** Where the listeners accept, with real ports: "tcp://[::]:1883". */
+  get urls(): string[] {
+    return this.listeners.map((listener) => listener.url);
+  }
+
   get sessions(): SessionInfo[] {
     return [...this.core.sessions.values()].map((session) => ({
       clientId: session.client.clientId,

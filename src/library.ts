@@ -30,6 +30,7 @@ export type { SysInfo } from "./core/counters.ts";
 export { type Admission, type AuthAnswer, type Hook, IGNORE, type Refusal, refuse } from "./core/hooks.ts";
 export type { Accept, Clock, Link, LinkHandler, Listener, Log, Peer } from "./core/ports.ts";
 export type { StoredClient, StoredMessage, StoredRetained, StoredSubscription } from "./core/stored.ts";
+export type { PluginTools } from "./plugin/load.ts";
 export { attachStream } from "./transport/stream.ts";
 export { TcpListener, type TcpListenerOptions } from "./transport/tcp.ts";
 export type { Turn } from "./transport/turn.ts";
@@ -60,15 +61,16 @@ export interface CreateBrokerOptions {
  */
 export function createBroker(given: CreateBrokerOptions = {}): RunningBroker {
   const defaults = defaultOptions();
-  const { mqtt = {}, log = SILENT } = given;
+  const { log = SILENT } = given;
+  const mqtt = withoutUndefined(given.mqtt ?? {});
   const access: Access & Partial<LedgerAccess> = given.auth ?? allowLocal();
   const parts: Parts = {
     options: {
       ...defaults,
       ...mqtt,
-      compat: { ...defaults.compat, ...mqtt.compat },
-      queue: { ...defaults.queue, ...mqtt.queue },
-      sys: { ...defaults.sys, ...mqtt.sys },
+      compat: { ...defaults.compat, ...withoutUndefined(mqtt.compat ?? {}) },
+      queue: { ...defaults.queue, ...withoutUndefined(mqtt.queue ?? {}) },
+      sys: { ...defaults.sys, ...withoutUndefined(mqtt.sys ?? {}) },
     },
     limits: checkedLimits(given.limits ?? {}),
     access,
@@ -96,6 +98,11 @@ function checkedLimits(given: Partial<Limits>): Limits {
     limits[name as LimitName] = value;
   }
   return limits;
+}
+
+/** JavaScript programs write `retain: undefined` for "as usual", which must not switch it off. */
+function withoutUndefined<T extends object>(given: T): T {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T;
 }
 
 /** Inclusive. Those that are not here are of a type with few values. */

@@ -44,12 +44,20 @@ export function readLedger(value: unknown): ReadLedger {
 
 /** Reads and checks a file. Throws LedgerError. */
 export function parseLedger(bytes: Uint8Array, file: string): ReadLedger {
-  const text = new TextDecoder().decode(bytes);
   try {
+    const text = textOf(bytes, file);
     const document = bytes[0] === OPENING_BRACE ? parseJson5(text, file) : parseYaml(text, file);
     return new LedgerReader(document, text).read(document.value);
   } catch (error) {
     throw error instanceof TextError ? new LedgerError([error.toProblem()]) : error;
+  }
+}
+
+function textOf(bytes: Uint8Array, file: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new LedgerError([{ severity: "error", file, line: 0, column: 0, message: "Not a text in UTF-8" }]);
   }
 }
 

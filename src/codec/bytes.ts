@@ -20,5 +20,7 @@ export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, st
  * and sockets give Buffers, copies nothing.
  */
 export function ownBytes(source: Uint8Array, start: number, end: number): Uint8Array {
-  return Uint8Array.prototype.slice.call(source, start, end);
+  const copy = new Uint8Array(end - start);
+  copyBytes(copy, 0, source, start, end);
+  return copy;
 }

@@ -29,6 +29,8 @@ export interface Scenario {
   figures: readonly Figure[];
   /** Part of `--quick`: those that the targets speak of. */
   quick: boolean;
+  /** Aedes speaks 3.1.1 only. */
+  version5: boolean;
   /** The sink can play the broker, and shows the generator's ceiling. */
   sink: boolean;
   /** Wants a broker that has done nothing yet. */
@@ -49,6 +51,9 @@ export interface Sample {
 
 export const PER_CPU = "per CPU-second";
 const TIMEOUT_SECONDS = 40;
+// Whoever writes to a sleeping reader pays for waking it. Asleep, the generator would bill its rest to the brokers that
+// write often.
+const SPIN = ["--spin", "1"];
 const FAULTS = ["lost", "duplicated", "reordered", "misrouted", "refused", "unacknowledged", "stalls"];
 
 const atLeastRatio = (value: number): Target => ({ kind: "ratio at least", value });
@@ -63,11 +68,11 @@ export const SCENARIOS: readonly Scenario[] = [
   traffic("q0-10-10-v5", "QoS 0, 10 -> 10, MQTT 5", "--version 5"),
   traffic("q1-1-1", "QoS 1, 1 -> 1", "--qos 1 --publishers 1 --subscribers 1"),
   traffic("q1-10-10", "QoS 1, 10 -> 10", "--qos 1", atLeastRatio(5)),
-  traffic("q1-100-100", "QoS 1, 100 -> 100", "--qos 1 --publishers 100 --subscribers 100"),
+  traffic("q1-100-100", "QoS 1, 100 -> 100", "--qos 1 --publishers 100 --subscribers 100 --window 40"),
   traffic("q1-10-10-1k", "QoS 1, 10 -> 10, 1 KiB", "--qos 1 --payload 1024"),
   traffic("q2-1-1", "QoS 2, 1 -> 1", "--qos 2 --publishers 1 --subscribers 1"),
   traffic("q2-10-10", "QoS 2, 10 -> 10", "--qos 2", atLeastRatio(5)),
-  traffic("q2-100-100", "QoS 2, 100 -> 100", "--qos 2 --publishers 100 --subscribers 100"),
+  traffic("q2-100-100", "QoS 2, 100 -> 100", "--qos 2 --publishers 100 --subscribers 100 --window 40"),
   traffic("q2-10-10-1k", "QoS 2, 10 -> 10, 1 KiB", "--qos 2 --payload 1024"),
   traffic("fan-out-100", "fan-out, 1 -> 100", "--publishers 1 --subscribers 100", atLeastRatio(8)),
   traffic("fan-out-1000", "fan-out, 1 -> 1000", "--publishers 1 --subscribers 1000", atLeastRatio(8)),
@@ -90,6 +95,7 @@ function startUp(): Scenario {
     title: "memory at start",
     figures: [{ name: "RSS", unit: "MB", target: atMost(70) }],
     quick: true,
+    version5: false,
     sink: false,
     fresh: true,
     collects: false,
@@ -107,6 +113,7 @@ function traffic(name: string, title: string, args: string, target?: Target): Sc
     title,
     figures: [target === undefined ? figure : { ...figure, target }, { name: PER_CPU, unit: "per second" }],
     quick: target !== undefined,
+    version5: args.includes("--version 5"),
     sink: true,
     fresh: false,
     collects: false,
@@ -114,7 +121,7 @@ function traffic(name: string, title: string, args: string, target?: Target): Sc
       const words = args === "" ? [] : args.split(" ");
       const stages = await runGenerator(
         generator,
-        ["pubsub", ...towards(broker), ...timed(timing), ...words],
+        ["pubsub", ...towards(broker), ...timed(timing), ...SPIN, ...words],
         TIMEOUT_SECONDS,
       );
       const result = stageOf(stages, "result");
@@ -142,6 +149,7 @@ function latency(name: string, title: string, qos: string): Scenario {
       { name: "CPU", unit: "%", target: { kind: "ratio at most", value: 1.6 } },
     ],
     quick: true,
+    version5: false,
     sink: true,
     fresh: false,
     collects: false,
@@ -176,6 +184,7 @@ function idle(): Scenario {
       { name: "memory each", unit: "bytes", target: atMost(10_000) },
     ],
     quick: true,
+    version5: false,
     sink: false,
     fresh: true,
     collects: true,
@@ -209,12 +218,13 @@ function subscriptions(): Scenario {
       { name: PER_CPU, unit: "per second" },
     ],
     quick: true,
+    version5: false,
     sink: false,
     fresh: true,
     collects: true,
     async run(generator, broker, timing) {
       const bytes: Record<string, number> = {};
-      const args = ["subscriptions", ...towards(broker), ...timed(timing), "--count", String(count)];
+      const args = ["subscriptions", ...towards(broker), ...timed(timing), ...SPIN, "--count", String(count)];
       const stages = await runGenerator(generator, args, TIMEOUT_SECONDS, async (stage) => {
         bytes[stage] = await settledBytes(broker);
       });
@@ -242,6 +252,7 @@ function stored(name: string, title: string, mode: string, qos: string, handOut:
       { name: handOut, unit: "per second", target: atLeastRatio(1.5) },
     ],
     quick: qos === "1",
+    version5: false,
     sink: false,
     fresh: true,
     collects: false,

@@ -56,7 +56,7 @@ export function plain(packet: Packet): object {
     return packet;
   }
   const { type, topicName, qos, retain, dup, packetIdentifier, properties } = packet;
-  const payload = packet.payload.slice();
+  const payload = new Uint8Array(packet.payload);
   return { type, topicName, qos, retain, dup, packetIdentifier, properties: { ...properties }, payload };
 }
 

@@ -66,7 +66,7 @@ for (const [head, version] of [
   refuses(rule("3.3.1-4", "3.3.1-4"), "QoS 3", version, `36 * 0001 'a' 0001 ${none}`, MalformedPacket);
   refuses(rule("3.3.1-2", "3.3.1-2"), "DUP with QoS 0", version, `38 * 0001 'a' ${none}`, ProtocolError);
   refuses(rule("2.2.1-3", "2.3.1-1"), "Packet Identifier 0", version, `32 * 0001 'a' 0000 ${none}`, MalformedPacket);
-  refuses(rule("2.2.1-3", "2.3.1-1"), "half a Packet Identifier", version, "34 * 0001 'a' 00", MalformedPacket);
+  refuses(rule("2.2.1-3", "2.3.1-1"), "half a Packet Identifier", version, "34 * 0001 'a' 01", MalformedPacket);
   refuses(rule("2.2.1-3", "2.3.1-1"), "a missing Packet Identifier", version, "32 * 0001 'a'", MalformedPacket);
   refuses(rule("3.3.2-2", "3.3.2-2"), "# in a Topic Name", version, `30 * 0003 'a/#' ${none}`, ProtocolError);
   refuses(rule("3.3.2-2", "3.3.2-2"), "+ in a Topic Name", version, `30 * 0003 'a+b' ${none}`, ProtocolError);

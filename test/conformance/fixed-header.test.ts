@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { startBroker } from "../support/broker.ts";
 import { connectBytes, type RawClient, unique } from "../support/raw-client.ts";
-import { field, variableByteInteger } from "./wire.ts";
+import { field, packet, variableByteInteger } from "./wire.ts";
 
 const broker = await startBroker();
 after(() => broker.stop());
@@ -213,6 +213,27 @@ for (const { version, ids } of [
     await client.disconnect();
   });
 }
+
+test("3.1.1 [MQTT-7.0.0-2] serves a client that knows nothing but the bytes of the specification", async () => {
+  const client = await broker.open(4);
+  const clientId = field(unique("c"));
+  const topic = field(unique("t"));
+  client.sendBytes(packet("10", field("MQTT"), "04 02 003c", clientId));
+  await client.expectBytes("20 02 00 00");
+  client.sendBytes(packet("82", "0001", topic, "01"));
+  await client.expectBytes("90 03 0001 01");
+  client.sendBytes(packet("32", topic, "0002", "6869"));
+  // The own message and its acknowledgement may come in either order.
+  await client.take("puback", 2);
+  const { messageId } = await client.expect("publish", { payload: "hi", qos: 1 });
+  client.sendBytes("40 02", Buffer.from([messageId >> 8, messageId & 0xff]));
+  client.sendBytes(packet("a2", "0003", topic));
+  await client.expectBytes("b0 02 0003");
+  client.sendBytes("c0 00");
+  await client.expectBytes("d0 00");
+  client.sendBytes("e0 00");
+  await client.expectClose();
+});
 
 test("a claim of 256 MB that never comes leaves the broker able to answer others", async () => {
   const claimant = await broker.connect({ version: 4 });

@@ -171,7 +171,8 @@ for (const ids of VERSIONS) {
 }
 
 test("3.1.1 [MQTT-3.1.2-12] publishes nothing for a client without the Will Flag", async () => {
-  const watcher = await watch("#");
+  const watcher = await broker.connect();
+  await watcher.subscribe({ topic: "#", rh: 2 });
   await (await broker.connect({ version: 4 })).drop();
   await broker.advance(10_000);
   await watcher.expectNothing();

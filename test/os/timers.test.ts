@@ -50,6 +50,16 @@ describe("HostTimer", () => {
     assert.deepEqual(ticks, [700]);
   });
 
+  it("arms nothing anew while the deadline moves away", (t) => {
+    const armed = t.mock.method(globalThis, "setTimeout");
+    const timer = new HostTimer({ nowMs: () => 0, wallMs: () => 0 }, () => {});
+    for (let atMs = 1000; atMs < 2000; atMs++) timer.schedule(atMs);
+    assert.equal(armed.mock.callCount(), 1);
+    timer.schedule(500);
+    assert.equal(armed.mock.callCount(), 2);
+    timer.close();
+  });
+
   it("ticks never when there is no deadline any more", (t) => {
     const { timer, ticks, pass } = setUp(t);
     timer.schedule(510);

@@ -18,6 +18,9 @@ export interface TestBroker {
   open(version?: Version): Promise<RawClient>;
   /** Lets this many milliseconds pass and everything happen that is due then. */
   advance(ms: number): Promise<void>;
+  /** Stops the broker, while its clients look on. */
+  halt(): Promise<void>;
+  /** Stops the broker and cuts off clients that are still there. */
   stop(): Promise<void>;
 }
 
@@ -55,6 +58,7 @@ function conversations(port: number, advance: (ms: number) => Promise<void>, sto
     dial: (options) => keep(dial(port, options)),
     open: (version) => keep(RawClient.open(port, version)),
     advance,
+    halt: stop,
     async stop() {
       for (const client of clients) client.socket.destroy();
       await stop();

@@ -67,7 +67,7 @@ export interface Received {
 type Expected = Partial<Omit<Received, "bytes" | "cmd">>;
 
 /** Milliseconds to wait for something that must come; generous, because only failures wait that long. */
-const TIMEOUT_MS = Number(process.env.EXPECT_MS ?? 5_000);
+const TIMEOUT_MS = 5_000;
 
 let names = 0;
 

@@ -5,6 +5,9 @@
 
 // The connections of the call of clients_connect that runs.
 static uint32_t connecting, settled;
+static uint64_t packets_received;
+
+uint64_t client_packets_received(void) { return packets_received; }
 
 static void gone(struct client *client, const char *why) {
   if (!client->connected) {
@@ -87,6 +90,7 @@ static size_t on_bytes(struct link *link, const uint8_t *bytes, size_t length) {
   size_t size;
   while ((size = read_frame(at, end, &frame)) != 0) {
     at += size;
+    packets_received++;
     if (frame.header >> 4 != PUBLISH) {
       on_other(client, &frame);
       if (link->fd < 0) return length;

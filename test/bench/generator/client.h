@@ -27,6 +27,9 @@ struct client {
   struct connack connack;
 };
 
+// Of all clients: as long as it grows, the broker is at work.
+uint64_t client_packets_received(void);
+
 void client_init(struct client *client, const struct client_events *events, uint32_t index, int version,
                  const char *kind);
 

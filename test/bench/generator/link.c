@@ -74,7 +74,7 @@ static void read_some(struct link *link) {
   link->rest_length = rest;
 }
 
-void loop_turn(int64_t timeout_ns) {
+int loop_turn(int64_t timeout_ns) {
   while (dirty_links) {
     struct link *link = dirty_links;
     dirty_links = link->next_dirty;
@@ -97,6 +97,7 @@ void loop_turn(int64_t timeout_ns) {
       if (link->fd >= 0 && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) read_some(link);
     }
   }
+  return count;
 }
 
 static void no_delay(int fd) {

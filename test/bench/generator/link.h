@@ -24,8 +24,9 @@ struct link {
 };
 
 void loop_start(void);
-// Flushes what was appended, waits up to `timeout_ns` (negative: for ever), and handles what came.
-void loop_turn(int64_t timeout_ns);
+// Flushes what was appended, waits up to `timeout_ns` (negative: for ever), and handles what came. Returns how many
+// links had something.
+int loop_turn(int64_t timeout_ns);
 
 // Starts a connection from 127.0.0.(1 + source) to 127.0.0.1:port. Several sources give more than 28,000 ports.
 void link_connect(struct link *link, int source, int port);

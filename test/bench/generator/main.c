@@ -39,6 +39,7 @@ static const struct {
     {"--rate", offsetof(struct options, rate), 1, 1000000, 5000},
     {"--count", offsetof(struct options, count), 1, 1000000, 50000},
     {"--in-progress", offsetof(struct options, in_progress), 1, 4000, 100},
+    {"--spin", offsetof(struct options, spin), 0, 1, 0},
     {"--timeout", offsetof(struct options, timeout_s), 1, 3600, 60},
     {"--drop-every", offsetof(struct options, drop_every), 0, 1 << 30, 0},
     {"--duplicate-every", offsetof(struct options, duplicate_every), 0, 1 << 30, 0},

@@ -15,6 +15,7 @@ struct options {
   int rate;        // messages a second in total, for `latency`
   int count;       // connections, subscriptions or messages, for the scenarios that have a fixed number of them
   int in_progress; // connections that are being opened at the same time
+  int spin;        // 1: `pubsub` asks for events all the time instead of sleeping until there are some
   int timeout_s;   // the whole run fails after this long
   // Faults that the sink makes on purpose, each at every so many deliveries; 0: none.
   int drop_every, duplicate_every, swap_every;

@@ -178,7 +178,7 @@ void traffic_drain(struct traffic *traffic) {
   uint64_t all = expected(traffic), before = 0;
   int64_t progress_ns = now_ns();
   while (traffic_arrived(traffic) < all || unacknowledged(traffic)) {
-    uint64_t progress = traffic->totals.delivered - unacknowledged(traffic);
+    uint64_t progress = client_packets_received();
     if (progress != before) progress_ns = now_ns();
     before = progress;
     if (now_ns() - progress_ns > traffic->options->silence_ms * (int64_t)1000000) break;

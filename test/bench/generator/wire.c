@@ -89,7 +89,8 @@ static int property_bytes(uint8_t identifier) {
 bool read_connack(const struct frame *frame, int version, struct connack *connack) {
   if (frame->end - frame->body < 2) return false;
   *connack = (struct connack){frame->body[0] & 1, frame->body[1], 65535};
-  if (version != 5) return true;
+  // A broker without 5.0 refuses with the shorter CONNACK of 3.1.1.
+  if (version != 5 || (connack->reason_code && frame->end - frame->body == 2)) return true;
   uint32_t length;
   size_t size = read_varint(frame->body + 2, frame->end, &length);
   const uint8_t *at = frame->body + 2 + size;

@@ -1,0 +1,99 @@
+/** The command lines and options in the README of redboltz/mqtt-broker-tokio. */
+import { suite } from "node:test";
+import { isRefused, works } from "./command-line.ts";
+
+suite("the command lines of mqtt-broker-tokio's README", { concurrency: 4 }, () => {
+  works({ commandLine: "--tcp-port 1883" });
+  works({ commandLine: "--tcp-port 1883 --mqtt-retain-support=false", connack: { retainAvailable: false } });
+  works({ commandLine: "--tcp-port 1883 --mqtt-maximum-qos=1", connack: { maximumQoS: 1 } });
+  works({ commandLine: "--tcp-port 1883 --mqtt-receive-maximum=100", connack: { receiveMaximum: 100 } });
+  works({ commandLine: "--tcp-port 1883 --mqtt-maximum-packet-size=1048576", connack: { maximumPacketSize: 1048576 } });
+  works({ commandLine: "--tcp-port 1883 --mqtt-topic-alias-maximum=10", connack: { topicAliasMaximum: 10 } });
+  works({ commandLine: "--tcp-port 1883 --mqtt-auto-map-topic-alias=true" });
+  works({
+    commandLine: "--tcp-port 1883 --mqtt-topic-alias-maximum=10 --mqtt-auto-map-topic-alias=true",
+    connack: { topicAliasMaximum: 10 },
+  });
+  works({ commandLine: "--tcp-port 1883 --mqtt-server-keep-alive=60", connack: { serverKeepAlive: 60 } });
+  works({
+    commandLine: "--tcp-port 1883 --mqtt-session-expiry-interval=300",
+    connack: { sessionExpiryInterval: 300 },
+  });
+  works({
+    commandLine:
+      "--tcp-port 1883 --mqtt-retain-support=false --mqtt-shared-sub-support=false --mqtt-wc-support=false " +
+      "--mqtt-maximum-qos=1 --mqtt-receive-maximum=50 --mqtt-maximum-packet-size=1048576 " +
+      "--mqtt-topic-alias-maximum=10 --mqtt-auto-map-topic-alias=true --mqtt-server-keep-alive=60 " +
+      "--mqtt-session-expiry-interval=300",
+    connack: {
+      retainAvailable: false,
+      sharedSubscriptionAvailable: false,
+      wildcardSubscriptionAvailable: false,
+      maximumQoS: 1,
+      receiveMaximum: 50,
+      maximumPacketSize: 1048576,
+      topicAliasMaximum: 10,
+      serverKeepAlive: 60,
+      sessionExpiryInterval: 300,
+    },
+  });
+
+  isRefused("--unix-socket /tmp/mqtt.sock", ["--unix-socket: Unix sockets are not part of this version", "--addr"]);
+  isRefused("--tcp-port 1883 --ws-port 8080 --unix-socket /tmp/mqtt.sock", [
+    "--ws-port: WebSocket listeners are not part of this version: use --tcp-port",
+    "--unix-socket: Unix sockets are not part of this version",
+  ]);
+  isRefused("--tcp-port 1883 --tls-port 8883 --server-crt server.crt --server-key server.key", [
+    "--tls-port: TLS is not part of this version, and nothing falls back to plaintext",
+    "--server-crt: TLS is not part of this version",
+    "--server-key: TLS is not part of this version",
+  ]);
+  isRefused(
+    "--tcp-port 1883 --tls-port 8883 --ws-port 8080 --ws-tls-port 8443 --server-crt server.crt --server-key server.key",
+    ["--tls-port: TLS is", "--ws-port: WebSocket listeners are", "--ws-tls-port: WebSocket listeners are"],
+  );
+  isRefused("--tls-port 8883 --server-crt server.crt --server-key server.key", ["--tls-port: TLS is not part"]);
+  isRefused("--quic-port 8883", ["--quic-port: QUIC is not part of this version"]);
+  isRefused("--tcp-port 1883 --auth-file auth.json", [
+    "--auth-file: users and rules are not part of this version, and the file is not ignored in silence",
+  ]);
+});
+
+suite("every other option of mqtt-broker-tokio --help", { concurrency: 4 }, () => {
+  for (const [commandLine, name] of [
+    ["--worker-threads 4", "--worker-threads"],
+    ["--max-blocking-threads 8", "--max-blocking-threads"],
+    ["--thread-keep-alive true", "--thread-keep-alive"],
+    ["--thread-stack-size 2097152", "--thread-stack-size"],
+    ["--global-queue-interval 61", "--global-queue-interval"],
+    ["--event-interval 31", "--event-interval"],
+    ["--ep-recv-buf-size 4096", "--ep-recv-buf-size"],
+    ["--socket-send-buf-size 65536", "--socket-send-buf-size"],
+    ["--socket-recv-buf-size 65536", "--socket-recv-buf-size"],
+  ] as const) {
+    works({ commandLine: `--tcp-port 1883 ${commandLine}`, warns: `${name}: accepted without effect: ` });
+  }
+  works({ commandLine: "--tcp-port 1883 --socket-no-delay true" });
+  works({ commandLine: "--tcp-port 1883 --socket-no-delay=false" });
+  works({ commandLine: "--tcp-port 1883 --socket-reuseport true" });
+  works({ commandLine: "--tcp-port 1883 --socket-keepalive-time 60" });
+  works({ commandLine: "--tcp-port 1883 --socket-keepalive-time 0" });
+  for (const level of ["info", "debug", "trace"]) works({ commandLine: `--tcp-port 1883 --log-level ${level}` });
+  works({
+    commandLine: "--tcp-port 1883 --mqtt-shared-sub-support=false",
+    connack: { sharedSubscriptionAvailable: false },
+  });
+  works({
+    commandLine: "--tcp-port 1883 --mqtt-sub-id-support false",
+    connack: { subscriptionIdentifiersAvailable: false },
+  });
+  works({ commandLine: "--tcp-port 1883 --mqtt-wc-support false", connack: { wildcardSubscriptionAvailable: false } });
+  works({ commandLine: "--tcp-port 1883 --mqtt-retain-support true", connack: { retainAvailable: undefined } });
+
+  isRefused("--tcp-port 65536", ["--tcp-port needs", `not "65536"`]);
+  isRefused("--mqtt-maximum-qos 3", ["--mqtt-maximum-qos needs", `not "3"`]);
+  isRefused("--mqtt-receive-maximum 0", ["--mqtt-receive-maximum needs", `not "0"`]);
+  isRefused("--mqtt-maximum-packet-size 4294967296", ["--mqtt-maximum-packet-size needs", `not "4294967296"`]);
+  isRefused("--log-level loud", ["--log-level needs", "error, warn, info, debug"]);
+  isRefused("--mqtt-retain-support=maybe", ["--mqtt-retain-support needs", "maybe"]);
+});
