@@ -1,5 +1,6 @@
 import type { Server } from "node:net";
 import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { getHeapStatistics } from "node:v8";
 import { PACKET_NAMES, PacketType } from "./codec/constants.ts";
 import type { Packet } from "./codec/packet.ts";
@@ -16,6 +17,10 @@ import { HostTimer } from "./os/timers.ts";
 import { attachStream, ServerListener } from "./transport/stream.ts";
 import { Turn } from "./transport/turn.ts";
 import { VERSION } from "./version.ts";
+
+/** How long a stop waits for subscribers to take what waits for them, and for those that take nothing. */
+const DRAIN_MS_MAX = 2_000;
+const DRAIN_PAUSE_MS_MAX = 300;
 
 /** What the parts are made of; see createBroker for what the defaults are. */
 export interface Parts {
@@ -79,7 +84,7 @@ export class RunningBroker {
     this.core.start();
     try {
       // A copy, since listeners that are added meanwhile are opened by whoever adds them.
-      for (const listener of [...this.listeners]) await this.open(listener);
+      for (const listener of this.listeners) await this.open(listener);
     } catch (error) {
       await this.stop();
       throw error;
@@ -87,7 +92,10 @@ export class RunningBroker {
     this.core.hooks.notify("onStarted");
   }
 
-  /** Stops accepting, tells every client (5.0: 0x8B), writes what is gathered. Later calls wait for the first. */
+  /**
+   * Stops accepting connections and messages, lets subscribers take what waits for them for at most two seconds, tells
+   * every client (5.0: 0x8B), writes what is gathered. Later calls wait for the first.
+   */
   stop(): Promise<void> {
     this.stopped ??= this.shutDown();
     return this.stopped;
@@ -186,9 +194,26 @@ export class RunningBroker {
     this.log.info(`Listening on ${listener.url}`, { listener: listener.name });
   }
 
+  /** Messages that were acknowledged to their publishers should not be lost because we stop in order. */
+  private async drain(): Promise<void> {
+    const startedMs = performance.now();
+    let progressMs = startedMs;
+    let least = this.core.waitingForConnected;
+    while (least > 0) {
+      await sleep(5);
+      const nowMs = performance.now();
+      const waiting = this.core.waitingForConnected;
+      if (waiting < least) progressMs = nowMs;
+      least = Math.min(least, waiting);
+      if (nowMs - startedMs > DRAIN_MS_MAX || nowMs - progressMs > DRAIN_PAUSE_MS_MAX) return;
+    }
+  }
+
   private async shutDown(): Promise<void> {
     this.state = "stopped";
     for (const listener of this.listeners) await listener.close();
+    this.core.quiesce();
+    await this.drain();
     this.core.stop();
     this.turn.flush();
     this.timer.close();

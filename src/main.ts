@@ -37,7 +37,7 @@ async function main(argv: readonly string[]): Promise<number> {
 
 /** Exit 2 before anything is opened when the configuration has errors. */
 async function runBroker(line: CommandLine): Promise<number> {
-  const { settings, problems } = loadSettings(line, process.env, hostFiles());
+  const { settings, problems } = await loadSettings(line, process.env, hostFiles());
   if (settings === undefined) {
     for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
     return 2;

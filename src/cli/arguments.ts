@@ -26,6 +26,16 @@ export interface CommandLine extends GivenLayers {
 /** Taken from the start on, and read by the discovery part alone. */
 const SILENT_ENVIRONMENT: ReadonlySet<string> = new Set(["MQTT_BROKER_MDNS"]);
 
+/** Options of mochi and mosquitto that we call otherwise, where the spelling alone would not tell. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  ws: "ws-port",
+  "tls-cert-file": "server-crt",
+  "tls-key-file": "server-key",
+  c: "config",
+  p: "tcp-port",
+  v: "log-level",
+};
+
 /**
  * Reads the arguments (without program and script) and the environment's MQTT_BROKER_… names.
  * Never throws: mistakes are `problems`, all of them. Empty environment values count as unset.
@@ -123,7 +133,8 @@ function isFollowingValue({ type }: Option, next: string | undefined): boolean {
 }
 
 function unknownOption(word: string, typed: string): Problem {
-  const nearest = suggest(typed, OPTIONS.flatMap(namesOf));
+  const other = Object.hasOwn(OTHER_NAMES, typed) ? OTHER_NAMES[typed] : undefined;
+  const nearest = other ?? suggest(typed, OPTIONS.flatMap(namesOf));
   const hint = nearest === undefined ? "mqtt-broker --help lists the options" : `Did you mean ${dashed(nearest)}?`;
   return placelessProblem("error", `Unknown option ${word.replace(/=.*$/s, "")}`, hint);
 }

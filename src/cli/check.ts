@@ -8,13 +8,13 @@ import type { CommandLine } from "./arguments.ts";
  * `mqtt-broker check`: loads everything as `run` does, opens nothing, and writes every problem with its place.
  * Returns the exit code: 0, or 2 when `run` would refuse to start.
  */
-export function check(
+export async function check(
   commandLine: CommandLine,
   environment: Readonly<Record<string, string | undefined>>,
   files: Files,
   write: (text: string) => void,
-): number {
-  const { settings, problems } = loadSettings(commandLine, environment, files);
+): Promise<number> {
+  const { settings, problems } = await loadSettings(commandLine, environment, files);
   for (const problem of problems) write(`${formatProblem(problem)}\n`);
   if (settings === undefined) {
     const errors = problems.filter(({ severity }) => severity === "error").length;

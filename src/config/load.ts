@@ -1,9 +1,7 @@
 import { dirname, join, resolve } from "node:path";
 import { findOption } from "../cli/options.ts";
 import { TextError } from "../text/document.ts";
-import { parseJson5 } from "../text/json5-document.ts";
 import { hasErrors, type Problem, placelessProblem } from "../text/problem.ts";
-import { parseYaml } from "../text/yaml-document.ts";
 import { buildSettings } from "./build.ts";
 import type { Files } from "./files.ts";
 import { append, emptyLayer, type GivenLayers, type Layer, override } from "./layer.ts";
@@ -24,7 +22,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * Finds and reads the configuration, lays environment and options over it, and checks the whole.
  * Never throws for what a user wrote: every mistake is a problem, those of the command line first.
  */
-export function loadSettings(commandLine: GivenLayers, environment: Environment, files: Files): Loaded {
+export async function loadSettings(commandLine: GivenLayers, environment: Environment, files: Files): Promise<Loaded> {
   const problems = [...commandLine.problems];
   const given = override(commandLine.environment, commandLine.options);
   given.listeners = listenersOfOptions(given.values);
@@ -38,7 +36,7 @@ export function loadSettings(commandLine: GivenLayers, environment: Environment,
       problems.push(named.origin.problem("error", `${main} does not exist`));
     }
     for (const file of [main, ...dropIns(main, files, problems)]) {
-      const one = readFile(file, files, problems);
+      const one = await readFile(file, files, problems);
       if (one === undefined) continue;
       read.push(file);
       layer = append(layer, one);
@@ -83,14 +81,15 @@ function dropIns(main: string, files: Files, problems: Problem[]): string[] {
   }
 }
 
-function readFile(file: string, files: Files, problems: Problem[]): Layer | undefined {
+/** The parsers are loaded when there is something to parse: most brokers run without a file, and none needs both. */
+async function readFile(file: string, files: Files, problems: Problem[]): Promise<Layer | undefined> {
   const text = readable(file, files, []);
   if (text === undefined) return undefined;
   try {
     const isYaml = /\.ya?ml$/i.test(file);
     const { layer, problems: found } = isYaml
-      ? readMqttServerYaml(parseYaml(text, file))
-      : readConfiguration(parseJson5(text, file));
+      ? readMqttServerYaml((await import("../text/yaml-document.ts")).parseYaml(text, file))
+      : readConfiguration((await import("../text/json5-document.ts")).parseJson5(text, file));
     problems.push(...found);
     return layer;
   } catch (error) {

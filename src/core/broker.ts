@@ -73,7 +73,8 @@ export class Broker {
   /** The clock, read once in each turn. */
   nowMs: number;
   private scheduledMs = Number.POSITIVE_INFINITY;
-  private stopping = false;
+  /** New messages are not taken any more: see `quiesce`. */
+  stopping = false;
   private readonly denials = new Map<string, number>();
 
   constructor(options: BrokerOptions, limits: Limits, hooks: readonly Hook[], world: World) {
@@ -131,11 +132,26 @@ export class Broker {
     return this.deadlines.nextMs;
   }
 
+  /**
+   * Before `stop`: a PUBLISH is neither handled nor acknowledged from now on, so that its publisher keeps it, and what
+   * we own already can leave.
+   */
+  quiesce(): void {
+    this.stopping = true;
+    this.sys.stop();
+  }
+
+  /** Messages that wait for clients that are connected. */
+  get waitingForConnected(): number {
+    let waiting = 0;
+    for (const session of this.sessions.values()) if (session.live) waiting += session.waiting;
+    return waiting;
+  }
+
   /** Ends every connection: 5.0 clients are told that the server shuts down, 5.0 §4.13. */
   stop(): void {
     this.turn();
-    this.stopping = true;
-    this.sys.stop();
+    this.quiesce();
     for (const connection of [...this.connections]) {
       connection.disconnect(ReasonCode.ServerShuttingDown, "the broker is stopping");
     }

@@ -153,6 +153,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     broker.counters.packetsReceived++;
     this.lastReceivedMs = broker.nowMs;
     if (!this.allows(type)) this.refuseType(type);
+    if (broker.stopping && type === PacketType.PUBLISH) return;
     if (broker.watchesPackets) {
       this.receive(decodePacket(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames));
       return;

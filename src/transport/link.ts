@@ -16,7 +16,7 @@ const SCRAP = Buffer.allocUnsafeSlow(2 * 1024);
  *
  * Bytes go to a borrowed buffer, and at the end of the turn to the stream in one write. While the operating system
  * has not taken that write the link is blocked: new output gathers in the next batch, which is written as one piece
- * when the first is gone. No handler method is ever called from inside a method of the link.
+ * when the first is gone. No method of the link calls its handler back before it returns.
  */
 export class StreamLink implements Link, Flushable {
   readonly peer: Peer;
@@ -107,13 +107,14 @@ export class StreamLink implements Link, Flushable {
 
   /** The slow half of `reserve`: the first bytes of a batch, or a batch that is full. */
   private makeRoom(size: number): number {
+    if (this.room >= 0 && this.writing === undefined) {
+      if (this.used > 0 && this.used + size > BATCH_BYTES_MAX) this.write();
+      else if (this.turn.full) this.turn.flush();
+    }
+    // Asked only now, since an in-process peer may have closed the link from inside the write.
     if (this.room < 0) {
       this.batch = size <= SCRAP.length ? SCRAP : Buffer.allocUnsafeSlow(size);
       return 0;
-    }
-    if (this.writing === undefined) {
-      if (this.used > 0 && this.used + size > BATCH_BYTES_MAX) this.write();
-      else if (this.turn.full) this.turn.flush();
     }
     if (this.used + size > this.room) this.grow(this.used + size);
     // A blocked link counts under its own limit, `pendingBytes`, and writes when it is unblocked.
@@ -164,7 +165,7 @@ export class StreamLink implements Link, Flushable {
     } catch (error) {
       stream.destroy(error as Error);
     }
-    if (stream.writableLength === 0) this.release();
+    if (this.writing === buffer && stream.writableLength === 0) this.release();
   }
 
   /** The stream has taken the write, so its buffer serves the next link. */
@@ -179,7 +180,7 @@ export class StreamLink implements Link, Flushable {
     if (this.writing === undefined || this.stream.writableLength > 0) return;
     this.release();
     if (this.used > 0) this.write();
-    if (this.writing === undefined) this.handler?.onDrain();
+    if (this.writing === undefined && this.room >= 0) this.handler?.onDrain();
   };
 
   /** Takes no more output and sends FIN after what is gathered; then the peer has a moment to close too. */

@@ -4,16 +4,19 @@ import { parseCommandLine } from "../../src/cli/arguments.ts";
 import { check } from "../../src/cli/check.ts";
 import { memoryFiles } from "../config/memory-files.ts";
 
-function run(argv: readonly string[], texts: Readonly<Record<string, string>> = {}): [code: number, output: string] {
+async function run(
+  argv: readonly string[],
+  texts: Readonly<Record<string, string>> = {},
+): Promise<[code: number, output: string]> {
   let output = "";
-  const code = check(parseCommandLine(["check", ...argv], {}), {}, memoryFiles(texts), (text) => {
+  const code = await check(parseCommandLine(["check", ...argv], {}), {}, memoryFiles(texts), (text) => {
     output += text;
   });
   return [code, output];
 }
 
-test("check says what would listen", () => {
-  assert.deepEqual(run(["--tcp-port=0", "--addr=127.0.0.1:1884"], { "/base/mqtt-broker.json5": "{}" }), [
+test("check says what would listen", async () => {
+  assert.deepEqual(await run(["--tcp-port=0", "--addr=127.0.0.1:1884"], { "/base/mqtt-broker.json5": "{}" }), [
     0,
     "Configuration is valid\n" +
       "Files read: mqtt-broker.json5\n" +
@@ -24,9 +27,9 @@ test("check says what would listen", () => {
   ]);
 });
 
-test("check shows every mistake with its line and a caret", () => {
+test("check shows every mistake with its line and a caret", async () => {
   const text = "{\n  mqtt: { retian: true },\n  bind: 5,\n}";
-  assert.deepEqual(run(["--foo"], { "/base/mqtt-broker.json5": text }), [
+  assert.deepEqual(await run(["--foo"], { "/base/mqtt-broker.json5": text }), [
     2,
     "Unknown option --foo\n" +
       "  mqtt-broker --help lists the options\n" +
@@ -42,14 +45,14 @@ test("check shows every mistake with its line and a caret", () => {
   ]);
 });
 
-test("check shows warnings, which are no errors", () => {
-  const [code, output] = run(["--event-interval=61"]);
+test("check shows warnings, which are no errors", async () => {
+  const [code, output] = await run(["--event-interval=61"]);
   assert.equal(code, 0);
   assert.match(output, /^warning: --event-interval: accepted without effect: .*\nConfiguration is valid\n/);
 });
 
-test("check counts one error as one", () => {
-  assert.deepEqual(run(["--config=x.json5"]), [
+test("check counts one error as one", async () => {
+  assert.deepEqual(await run(["--config=x.json5"]), [
     2,
     "--config: x.json5 does not exist\nConfiguration is not valid: 1 error\n",
   ]);

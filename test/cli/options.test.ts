@@ -76,7 +76,7 @@ const WITH_VALUE = OPTIONS.filter(({ name }) => name !== "help" && name !== "ver
 
 for (const option of WITH_VALUE) {
   const [text, value] = goodValue(option);
-  test(`--${option.name} takes ${text}, in every way of writing it`, () => {
+  test(`--${option.name} takes ${text}, in every way of writing it`, async () => {
     const names = namesOf(option);
     const ways = names.flatMap((name) => [[`--${name}=${text}`], [`--${name}`, text], [`-${name}`, text]]);
     for (const argv of ways) {
@@ -87,14 +87,14 @@ for (const option of WITH_VALUE) {
     }
   });
 
-  test(`${environmentName(option)} takes ${text}`, () => {
+  test(`${environmentName(option)} takes ${text}`, async () => {
     const line = parseCommandLine([], { [environmentName(option)!]: text });
     assert.deepEqual(line.problems, []);
     assert.deepEqual(given(line.environment, option), [value]);
     assert.equal(line.options.values.size, 0);
   });
 
-  test(`--${option.name} refuses values that it can't take, and names itself and what it needs`, () => {
+  test(`--${option.name} refuses values that it can't take, and names itself and what it needs`, async () => {
     for (const bad of badValues(option)) {
       const line = parseCommandLine([`--${option.name}=${bad}`], {});
       assert.equal(line.options.values.size, 0, bad);
@@ -104,7 +104,7 @@ for (const option of WITH_VALUE) {
     }
   });
 
-  test(`--${option.name} ${option.type.kind === "boolean" ? "alone is true" : "needs a value"}`, () => {
+  test(`--${option.name} ${option.type.kind === "boolean" ? "alone is true" : "needs a value"}`, async () => {
     for (const argv of [[`--${option.name}`], [`--${option.name}`, "--sys"]]) {
       const line = parseCommandLine(argv, {});
       if (option.type.kind === "boolean") {
@@ -117,7 +117,7 @@ for (const option of WITH_VALUE) {
     }
   });
 
-  test(`--${option.name} ${option.nullable ? "takes none" : "doesn't take none for nothing"}`, () => {
+  test(`--${option.name} ${option.nullable ? "takes none" : "doesn't take none for nothing"}`, async () => {
     const line = parseCommandLine([`--${option.name}=none`], {});
     const isText = ["string", "file", "host"].includes(option.type.kind);
     if (option.nullable) assert.deepEqual(given(line.options, option), [null]);
@@ -126,9 +126,9 @@ for (const option of WITH_VALUE) {
 }
 
 for (const option of WITH_VALUE.filter(({ notYet }) => notYet !== undefined)) {
-  test(`--${option.name} is refused at start while its feature is not built`, () => {
+  test(`--${option.name} is refused at start while its feature is not built`, async () => {
     const [text] = goodValue(option);
-    const { settings, problems } = loadSettings(
+    const { settings, problems } = await loadSettings(
       parseCommandLine([`--${option.name}=${text}`], {}),
       {},
       memoryFiles({}),
@@ -142,14 +142,14 @@ for (const option of WITH_VALUE.filter(({ notYet }) => notYet !== undefined)) {
 }
 
 for (const option of WITH_VALUE.filter(({ ignored }) => ignored !== undefined)) {
-  test(`--${option.name} is accepted with one warning that gives the reason`, () => {
+  test(`--${option.name} is accepted with one warning that gives the reason`, async () => {
     const [text] = goodValue(option);
-    const { settings } = loadSettings(parseCommandLine([`--${option.name}=${text}`], {}), {}, memoryFiles({}));
+    const { settings } = await loadSettings(parseCommandLine([`--${option.name}=${text}`], {}), {}, memoryFiles({}));
     assert.deepEqual(settings!.warnings, [`--${option.name}: accepted without effect: ${option.ignored}`]);
   });
 }
 
-test("no two options share a name, an alias, a key or an environment name", () => {
+test("no two options share a name, an alias, a key or an environment name", async () => {
   for (const names of [
     OPTIONS.flatMap(namesOf),
     OPTIONS.flatMap(({ key }) => key ?? []),
@@ -159,7 +159,7 @@ test("no two options share a name, an alias, a key or an environment name", () =
   }
 });
 
-test("options are found by name, alias and key", () => {
+test("options are found by name, alias and key", async () => {
   assert.equal(findOption("log")?.name, "log-level");
   assert.equal(findOption("V")?.name, "version");
   assert.equal(findOption("--log"), undefined);
@@ -167,7 +167,7 @@ test("options are found by name, alias and key", () => {
   assert.equal(findOptionByKey("retain"), undefined);
 });
 
-test("every option of mqtt-broker-tokio is there", () => {
+test("every option of mqtt-broker-tokio is there", async () => {
   const names =
     "worker-threads max-blocking-threads thread-keep-alive thread-stack-size global-queue-interval event-interval log-level " +
     "tcp-port tls-port ws-port ws-tls-port quic-port unix-socket server-crt server-key socket-no-delay socket-send-buf-size " +
@@ -181,22 +181,25 @@ test("every option of mqtt-broker-tokio is there", () => {
   );
 });
 
-test("the defaults that the table shows are those that the broker has", () => {
-  const { options, log, anonymous, store } = loadSettings(parseCommandLine([], {}), {}, memoryFiles({})).settings!;
+test("the defaults that the table shows are those that the broker has", async () => {
+  const { options, log, anonymous, store } = (await loadSettings(parseCommandLine([], {}), {}, memoryFiles({})))
+    .settings!;
   assert.deepEqual(options, defaultOptions());
-  const all = loadSettings(
-    parseCommandLine(
-      OPTIONS.filter((option) => option.default !== undefined).map((option) => {
-        const value =
-          option.type.kind === "duration"
-            ? `${option.type.unit === "ms" ? Number(option.default) / 1000 : option.default}`
-            : option.default;
-        return `--${option.name}=${value}`;
-      }),
+  const all = (
+    await loadSettings(
+      parseCommandLine(
+        OPTIONS.filter((option) => option.default !== undefined).map((option) => {
+          const value =
+            option.type.kind === "duration"
+              ? `${option.type.unit === "ms" ? Number(option.default) / 1000 : option.default}`
+              : option.default;
+          return `--${option.name}=${value}`;
+        }),
+        {},
+      ),
       {},
-    ),
-    {},
-    memoryFiles({}),
+      memoryFiles({}),
+    )
   ).settings!;
   assert.deepEqual(all.options, options);
   assert.deepEqual([all.log, all.anonymous, all.store], [log, anonymous, store]);

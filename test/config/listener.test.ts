@@ -18,8 +18,8 @@ for (const [argv, expected] of [
   ],
   [["--addr=[::1]:5"], ["tcp ::1 5"]],
 ] as const) {
-  test(`listeners of ${argv.join(" ") || "no options"}: ${expected.join(", ")}`, () => {
-    const { listeners } = settingsOf(argv);
+  test(`listeners of ${argv.join(" ") || "no options"}: ${expected.join(", ")}`, async () => {
+    const { listeners } = await settingsOf(argv);
     assert.deepEqual(
       listeners.map(({ name, host, port }) => `${name} ${host} ${port}`),
       expected,
@@ -27,10 +27,10 @@ for (const [argv, expected] of [
   });
 }
 
-test("listeners: those of the file get bind and socket options where they name none", () => {
+test("listeners: those of the file get bind and socket options where they name none", async () => {
   const texts = { [MAIN]: "{ listeners: [{}, { name: 'tcp', host: '::1', noDelay: true }] }" };
   const argv = ["--bind=127.0.0.1", "--socket-no-delay=false", "--socket-keepalive-time=1m", "--socket-reuseport"];
-  assert.deepEqual(settingsOf(argv, texts).listeners, [
+  assert.deepEqual((await settingsOf(argv, texts)).listeners, [
     {
       name: "tcp-2",
       type: "tcp",
@@ -44,23 +44,23 @@ test("listeners: those of the file get bind and socket options where they name n
   ]);
 });
 
-test("listeners: two of one address are refused unless both share the port", () => {
-  assert.deepEqual(headlines(load(["--tcp-port=5", "--addr=[::]:5"])), [
+test("listeners: two of one address are refused unless both share the port", async () => {
+  assert.deepEqual(headlines(await load(["--tcp-port=5", "--addr=[::]:5"])), [
     "--addr: Two listeners have the host :: and the port 5",
   ]);
-  assert.equal(settingsOf(["--tcp-port=5", "--tcp-port=5", "--socket-reuseport"]).listeners.length, 2);
+  assert.equal((await settingsOf(["--tcp-port=5", "--tcp-port=5", "--socket-reuseport"])).listeners.length, 2);
 });
 
-test("listeners: options in the environment and on the command line stand together", () => {
-  const { listeners } = settingsOf(["--addr=:2"], {}, { MQTT_BROKER_TCP_PORT: "1" });
+test("listeners: options in the environment and on the command line stand together", async () => {
+  const { listeners } = await settingsOf(["--addr=:2"], {}, { MQTT_BROKER_TCP_PORT: "1" });
   assert.deepEqual(
     listeners.map(({ port }) => port),
     [1, 2],
   );
 });
 
-test("listeners: types that are not built don't matter where options replace them", () => {
-  const { listeners } = settingsOf(["--tcp-port=0"], { [MAIN]: "{ listeners: [{ type: 'tls' }] }" });
+test("listeners: types that are not built don't matter where options replace them", async () => {
+  const { listeners } = await settingsOf(["--tcp-port=0"], { [MAIN]: "{ listeners: [{ type: 'tls' }] }" });
   assert.deepEqual(
     listeners.map(({ port }) => port),
     [0],

@@ -17,21 +17,24 @@ for (const [title, argv, texts, environment, expected, source] of [
   ["the file beats the default", [], FILE, {}, 4, "mqtt-broker.json5:1:27"],
   ["the default holds when nothing is given", [], {}, {}, 1024, undefined],
 ] as const) {
-  test(`precedence: ${title}`, () => {
-    const settings = settingsOf(argv, texts as Texts, environment);
+  test(`precedence: ${title}`, async () => {
+    const settings = await settingsOf(argv, texts as Texts, environment);
     assert.equal(settings.options.receiveMaximum, expected);
     assert.equal(settings.sources.get("mqtt.receiveMaximum"), source);
   });
 }
 
-test("precedence: none on the command line takes a file's value away", () => {
+test("precedence: none on the command line takes a file's value away", async () => {
   const texts = { [MAIN]: "{ mqtt: { serverKeepAlive: 60, keepAliveMax: 70 } }" };
-  const { options } = settingsOf(["--mqtt-server-keep-alive=none"], texts);
+  const { options } = await settingsOf(["--mqtt-server-keep-alive=none"], texts);
   assert.deepEqual([options.serverKeepAlive, options.keepAliveMax], [undefined, 70]);
 });
 
-test("precedence: false of an option beats true of a file", () => {
-  assert.equal(settingsOf(["--no-sys-restore"], { [MAIN]: "{ sys: { restore: true } }" }).options.sys.restore, false);
+test("precedence: false of an option beats true of a file", async () => {
+  assert.equal(
+    (await settingsOf(["--no-sys-restore"], { [MAIN]: "{ sys: { restore: true } }" })).options.sys.restore,
+    false,
+  );
 });
 
 // Which file.
@@ -45,43 +48,48 @@ const NAMES = [
 ];
 
 for (const [index, name] of NAMES.entries()) {
-  test(`search: ${name} is read when none before it exists`, () => {
+  test(`search: ${name} is read when none before it exists`, async () => {
     const texts = Object.fromEntries(PLACES.slice(index).map((path) => [path, path.endsWith("yaml") ? "" : "{}"]));
-    const settings = settingsOf([], texts, { CONFIGURATION_DIRECTORY: "/run/c:/run/d" });
+    const settings = await settingsOf([], texts, { CONFIGURATION_DIRECTORY: "/run/c:/run/d" });
     assert.deepEqual(settings.files, [name]);
   });
 }
 
-test("search: no file is needed", () => assert.deepEqual(settingsOf([]).files, []));
+test("search: no file is needed", async () => assert.deepEqual((await settingsOf([])).files, []));
 
 for (const word of ["--config", "-config"]) {
-  test(`search: ${word} names the only file that counts`, () => {
-    const settings = settingsOf([word, "x/my.json5"], { [MAIN]: "{ broken", "/base/x/my.json5": "{ bind: '::1' }" });
+  test(`search: ${word} names the only file that counts`, async () => {
+    const settings = await settingsOf([word, "x/my.json5"], {
+      [MAIN]: "{ broken",
+      "/base/x/my.json5": "{ bind: '::1' }",
+    });
     assert.deepEqual(settings.files, ["x/my.json5"]);
     assert.equal(settings.listeners[0]?.host, "::1");
   });
 }
 
-test("search: the file can be named in the environment", () => {
-  assert.deepEqual(settingsOf([], { "/a.json5": "{}" }, { MQTT_BROKER_CONFIG: "/a.json5" }).files, ["/a.json5"]);
+test("search: the file can be named in the environment", async () => {
+  assert.deepEqual((await settingsOf([], { "/a.json5": "{}" }, { MQTT_BROKER_CONFIG: "/a.json5" })).files, [
+    "/a.json5",
+  ]);
 });
 
-test("search: a file that is named and missing is an error, beside other errors", () => {
-  const loaded = load(["--config", "nowhere.json5", "--foo"], { [MAIN]: "{}" });
+test("search: a file that is named and missing is an error, beside other errors", async () => {
+  const loaded = await load(["--config", "nowhere.json5", "--foo"], { [MAIN]: "{}" });
   assert.equal(loaded.settings, undefined);
   assert.deepEqual(headlines(loaded), ["Unknown option --foo", "--config: nowhere.json5 does not exist"]);
 });
 
-test("search: a file that cannot be read is an error, once", () => {
+test("search: a file that cannot be read is an error, once", async () => {
   const expected = ["mqtt-broker.json5: Cannot be read: EACCES: permission denied"];
-  assert.deepEqual(headlines(load([], { [MAIN]: "!EACCES" })), expected);
-  assert.deepEqual(headlines(load(["--config=mqtt-broker.json5"], { [MAIN]: "!EACCES" })), expected);
+  assert.deepEqual(headlines(await load([], { [MAIN]: "!EACCES" })), expected);
+  assert.deepEqual(headlines(await load(["--config=mqtt-broker.json5"], { [MAIN]: "!EACCES" })), expected);
 });
 
 // conf.d
 
-test("conf.d: files merge by name: objects merge, lists append, the last scalar wins", () => {
-  const settings = settingsOf([], {
+test("conf.d: files merge by name: objects merge, lists append, the last scalar wins", async () => {
+  const settings = await settingsOf([], {
     [MAIN]:
       "{ mqtt: { retain: false, receiveMaximum: 1 }, listeners: [{ port: 1 }], plugins: ['a.js'], limits: { clients: 1, inflight: 1 } }",
     "/base/conf.d/20.json5": "{ mqtt: { receiveMaximum: 3 }, listeners: [{ port: 3 }], plugins: ['c.js'] }",
@@ -108,20 +116,20 @@ test("conf.d: files merge by name: objects merge, lists append, the last scalar 
   assert.deepEqual([settings.limits.clients, settings.limits.inflight], [2, 1]);
 });
 
-test("conf.d: stands beside a config.yaml too", () => {
+test("conf.d: stands beside a config.yaml too", async () => {
   const texts = {
     "/base/config/config.yaml": "qos: {max_qos: 1}",
     "/base/config/conf.d/a.json5": "{ mqtt: { maximumQos: 0 } }",
   };
-  assert.equal(settingsOf([], texts).options.maximumQos, 0);
+  assert.equal((await settingsOf([], texts)).options.maximumQos, 0);
 });
 
-test("conf.d: options replace lists of files, limits by name", () => {
+test("conf.d: options replace lists of files, limits by name", async () => {
   const texts = {
     [MAIN]: "{ listeners: [{ port: 1 }], plugins: ['a.js'], limits: { clients: 1, inflight: 1 } }",
     "/base/b.js": "",
   };
-  const settings = settingsOf(["--tcp-port=2", "--plugin=b.js", "--limit=clients=2"], texts);
+  const settings = await settingsOf(["--tcp-port=2", "--plugin=b.js", "--limit=clients=2"], texts);
   assert.deepEqual(
     settings.listeners.map(({ port }) => port),
     [2],
@@ -138,16 +146,17 @@ for (const [argv, expected] of [
   [["--allow-anonymous=false"], "none"],
   [["--allow-anonymous=local"], "local"],
 ] as const) {
-  test(`anonymous clients with ${argv.join(" ") || "no option"}: ${expected}`, () => {
-    const { anonymous, warnings } = settingsOf(argv);
+  test(`anonymous clients with ${argv.join(" ") || "no option"}: ${expected}`, async () => {
+    const { anonymous, warnings } = await settingsOf(argv);
     assert.equal(anonymous, expected);
     const warning = "--allow-anonymous: everybody who reaches a listener may connect, publish and subscribe";
     assert.deepEqual(warnings, expected === "all" ? [warning] : []);
   });
 }
 
-test("allowAnonymous of the file takes true, false and local", () => {
-  const anonymous = (value: string) => settingsOf([], { [MAIN]: `{ auth: { allowAnonymous: ${value} } }` }).anonymous;
+test("allowAnonymous of the file takes true, false and local", async () => {
+  const anonymous = async (value: string) =>
+    (await settingsOf([], { [MAIN]: `{ auth: { allowAnonymous: ${value} } }` })).anonymous;
   assert.deepEqual(["true", "false", "'local'"].map(anonymous), ["all", "none", "local"]);
 });
 
@@ -158,9 +167,9 @@ for (const [path, name, argv] of [
   ["/base/auth.json5", "auth.json5", ["--config=x/a.json5"]],
   ["/run/c/auth.json5", "/run/c/auth.json5", []],
 ] as const) {
-  test(`${path} that would not be obeyed is not ignored, with ${argv.join(" ") || "no option"}`, () => {
+  test(`${path} that would not be obeyed is not ignored, with ${argv.join(" ") || "no option"}`, async () => {
     const texts = { [path]: "{}", "/base/x/a.json5": "{}" };
-    const loaded = load(argv, texts, { CONFIGURATION_DIRECTORY: "/run/c" });
+    const loaded = await load(argv, texts, { CONFIGURATION_DIRECTORY: "/run/c" });
     assert.equal(loaded.settings, undefined);
     const errors = loaded.problems.filter(({ severity }) => severity === "error").map(({ message }) => message);
     assert.deepEqual(errors, [`${name} exists: ${findOption("auth-file")!.notYet}`]);
@@ -169,28 +178,28 @@ for (const [path, name, argv] of [
 
 // Paths.
 
-test("data is kept in --data-dir, $STATE_DIRECTORY, or ./data", () => {
-  assert.equal(settingsOf([]).dataDir, "/base/data");
-  assert.equal(settingsOf([], {}, { STATE_DIRECTORY: "/var/lib/a:/var/lib/b" }).dataDir, "/var/lib/a");
-  assert.equal(settingsOf(["--data-dir=d"], {}, { STATE_DIRECTORY: "/var/lib/a" }).dataDir, "/base/d");
+test("data is kept in --data-dir, $STATE_DIRECTORY, or ./data", async () => {
+  assert.equal((await settingsOf([])).dataDir, "/base/data");
+  assert.equal((await settingsOf([], {}, { STATE_DIRECTORY: "/var/lib/a:/var/lib/b" })).dataDir, "/var/lib/a");
+  assert.equal((await settingsOf(["--data-dir=d"], {}, { STATE_DIRECTORY: "/var/lib/a" })).dataDir, "/base/d");
 });
 
-test("paths of a file start at its directory, those of options at the working directory", () => {
+test("paths of a file start at its directory, those of options at the working directory", async () => {
   const texts = { "/etc/m/a.json5": "{ dataDir: 'd', plugins: ['p.js'] }", "/etc/m/p.js": "", "/base/p.js": "" };
-  const ofFile = settingsOf(["--config=/etc/m/a.json5"], texts);
+  const ofFile = await settingsOf(["--config=/etc/m/a.json5"], texts);
   assert.deepEqual([ofFile.dataDir, ofFile.plugins], ["/etc/m/d", ["/etc/m/p.js"]]);
-  const ofOptions = settingsOf(["--config=/etc/m/a.json5", "--data-dir=d", "--plugin=p.js"], texts);
+  const ofOptions = await settingsOf(["--config=/etc/m/a.json5", "--data-dir=d", "--plugin=p.js"], texts);
   assert.deepEqual([ofOptions.dataDir, ofOptions.plugins], ["/base/d", ["/base/p.js"]]);
 });
 
-test("a plugin that is missing or cannot be read is an error", () => {
-  assert.deepEqual(headlines(load(["--plugin=p.js"])), ["--plugin: /base/p.js does not exist"]);
-  const loaded = load(["--plugin=p.js"], { "/base/p.js": "!EACCES" });
+test("a plugin that is missing or cannot be read is an error", async () => {
+  assert.deepEqual(headlines(await load(["--plugin=p.js"])), ["--plugin: /base/p.js does not exist"]);
+  const loaded = await load(["--plugin=p.js"], { "/base/p.js": "!EACCES" });
   assert.deepEqual(headlines(loaded), ["--plugin: Cannot be read: EACCES: permission denied"]);
 });
 
-test("the sources tell where each value came from", () => {
-  const settings = settingsOf(
+test("the sources tell where each value came from", async () => {
+  const settings = await settingsOf(
     ["--tcp-port=1", "--limit=clients=5"],
     { [MAIN]: "{ queue: { qos0: true } }" },
     { MQTT_BROKER_SYS: "0" },

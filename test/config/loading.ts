@@ -10,16 +10,20 @@ export const MAIN = "/base/mqtt-broker.json5";
 
 export type Texts = Readonly<Record<string, string>>;
 
-export function load(argv: readonly string[], texts: Texts = {}, environment: Record<string, string> = {}): Loaded {
-  return loadSettings(parseCommandLine(argv, environment), environment, memoryFiles(texts));
-}
-
-export function settingsOf(
+export async function load(
   argv: readonly string[],
   texts: Texts = {},
   environment: Record<string, string> = {},
-): Settings {
-  const { settings, problems } = load(argv, texts, environment);
+): Promise<Loaded> {
+  return await loadSettings(parseCommandLine(argv, environment), environment, memoryFiles(texts));
+}
+
+export async function settingsOf(
+  argv: readonly string[],
+  texts: Texts = {},
+  environment: Record<string, string> = {},
+): Promise<Settings> {
+  const { settings, problems } = await load(argv, texts, environment);
   assert.ok(settings, problems.map(formatProblem).join("\n"));
   return settings;
 }

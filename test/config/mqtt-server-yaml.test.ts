@@ -7,13 +7,13 @@ import type { Settings } from "../../src/config/settings.ts";
 import { formatProblem } from "../../src/text/problem.ts";
 import { memoryFiles } from "./memory-files.ts";
 
-function load(text: string, argv: readonly string[] = []): Loaded {
+async function load(text: string, argv: readonly string[] = []): Promise<Loaded> {
   const files = memoryFiles({ "/base/config/config.yaml": text });
-  return loadSettings(parseCommandLine(["-config", "config/config.yaml", ...argv], {}), {}, files);
+  return await loadSettings(parseCommandLine(["-config", "config/config.yaml", ...argv], {}), {}, files);
 }
 
-function settingsOf(text: string, argv: readonly string[] = []): Settings {
-  const { settings, problems } = load(text, argv);
+async function settingsOf(text: string, argv: readonly string[] = []): Promise<Settings> {
+  const { settings, problems } = await load(text, argv);
   assert.ok(settings, problems.map(formatProblem).join("\n"));
   return settings;
 }
@@ -62,8 +62,8 @@ metrics:
   path: "/metrics"
 `;
 
-test("the file as MQTT-Server ships it is refused for its storage alone, with all warnings", () => {
-  const loaded = load(SHIPPED);
+test("the file as MQTT-Server ships it is refused for its storage alone, with all warnings", async () => {
+  const loaded = await load(SHIPPED);
   assert.equal(loaded.settings, undefined);
   const forbidden =
     "has no effect: MQTT forbids sending again on a live connection; it is done when a client comes back";
@@ -77,8 +77,8 @@ test("the file as MQTT-Server ships it is refused for its storage alone, with al
   ]);
 });
 
-test("the file as MQTT-Server ships it starts with --store memory", () => {
-  const settings = settingsOf(SHIPPED, ["--store=memory"]);
+test("the file as MQTT-Server ships it starts with --store memory", async () => {
+  const settings = await settingsOf(SHIPPED, ["--store=memory"]);
   assert.deepEqual(
     settings.listeners.map(({ host, port }) => [host, port]),
     [["127.0.0.1", 1883]],
@@ -124,8 +124,8 @@ for (const [text, read, expected] of [
   ["logging: {level: debug, format: json}", (s: Settings) => s.log, { level: "debug", format: "json" }],
   ["metrics: {enabled: false}", (s: Settings) => s.warnings, []],
 ] as const) {
-  test(`the file ${JSON.stringify(text)} becomes ${JSON.stringify(expected)}`, () => {
-    assert.deepEqual(read(settingsOf(text)), expected);
+  test(`the file ${JSON.stringify(text)} becomes ${JSON.stringify(expected)}`, async () => {
+    assert.deepEqual(read(await settingsOf(text)), expected);
   });
 }
 
@@ -138,8 +138,8 @@ for (const [text, warning] of [
   ["auth: {enabled: false}", /^1:17: warning: auth.enabled: false without allow_anonymous: true lets in clients on /],
   ["auth: {allow_anonymous: true}", /^1:25: warning: everybody who reaches a listener/],
 ] as const) {
-  test(`the file ${JSON.stringify(text)} is warned of`, () => {
-    const loaded = load(text);
+  test(`the file ${JSON.stringify(text)} is warned of`, async () => {
+    const loaded = await load(text);
     assert.ok(loaded.settings);
     assert.equal(loaded.problems.length, 1);
     assert.match(headlines(loaded)[0]!, warning);
@@ -184,8 +184,8 @@ for (const [text, expected] of [
   ],
   ["a: [", ["1:5: Not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ]"]],
 ] as const) {
-  test(`the file ${JSON.stringify(text)} is refused with its place`, () => {
-    const loaded = load(text);
+  test(`the file ${JSON.stringify(text)} is refused with its place`, async () => {
+    const loaded = await load(text);
     assert.equal(loaded.settings, undefined);
     assert.deepEqual(headlines(loaded), expected);
   });

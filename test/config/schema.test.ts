@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { findOption } from "../../src/cli/options.ts";
 import { headlines, load, MAIN, settingsOf } from "./loading.ts";
 
-test("the whole example of a configuration is read", () => {
-  const settings = settingsOf([], {
+test("the whole example of a configuration is read", async () => {
+  const settings = await settingsOf([], {
     [MAIN]: `{
       listeners: [{ name: "main", type: "tcp", host: "127.0.0.1", port: 1884, noDelay: false, keepAliveTime: "1m", reusePort: true }],
       bind: "0.0.0.0", dataDir: "state", socket: { noDelay: true, keepAliveTime: 5, reusePort: false },
@@ -120,8 +120,8 @@ for (const [text, expected] of [
     ],
   ],
 ] as const) {
-  test(`the configuration ${text.replace(/\s+/g, " ")} is refused with its place`, () => {
-    const loaded = load([], { [MAIN]: text });
+  test(`the configuration ${text.replace(/\s+/g, " ")} is refused with its place`, async () => {
+    const loaded = await load([], { [MAIN]: text });
     assert.equal(loaded.settings, undefined);
     assert.deepEqual(
       headlines(loaded),
@@ -141,11 +141,12 @@ for (const [text, hint] of [
   ["{ mqtt: { maximumQos: 3 } }", "As the option --mqtt-maximum-qos: Highest QoS (Maximum QoS)"],
   ["{ limits: { topicLevels: 0 } }", "It bounds levels of a Topic Name or Topic Filter"],
 ] as const) {
-  test(`the mistake ${text} gets a hint`, () => assert.equal(load([], { [MAIN]: text }).problems[0]?.hint, hint));
+  test(`the mistake ${text} gets a hint`, async () =>
+    assert.equal((await load([], { [MAIN]: text })).problems[0]?.hint, hint));
 }
 
-test("mistakes of all sources are reported together, in the order of reading", () => {
-  const loaded = load(
+test("mistakes of all sources are reported together, in the order of reading", async () => {
+  const loaded = await load(
     ["--foo", "--tls-port=8883"],
     { [MAIN]: "{ a: 1 }", "/base/conf.d/1.json5": "{ b", "/base/conf.d/2.json5": "{ c: 1 }" },
     { MQTT_BROKER_SYS: "x" },

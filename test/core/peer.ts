@@ -26,7 +26,7 @@ export class TestPeer {
   /** What came and was not asked for with `take` yet. */
   readonly received: Packet[] = [];
   acknowledges: boolean;
-  private readonly stage: Stage;
+  readonly stage: Stage;
   private readonly parser;
   private readonly answers: Packet[] = [];
   private lastIdentifier = 0;

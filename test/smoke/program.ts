@@ -203,7 +203,9 @@ export async function startBroker(
 ): Promise<RunningBroker> {
   const program = startProgram(context, words, options);
   const ports = (): number[] =>
-    [...program.stdout.matchAll(/Listening on tcp:\/\/(?:\[[^\]\s]*\]|[^:\s]*):(\d+)/g)].map((match) => Number(match[1]));
+    [...program.stdout.matchAll(/Listening on tcp:\/\/(?:\[[^\]\s]*\]|[^:\s]*):(\d+)/g)].map((match) =>
+      Number(match[1]),
+    );
   await program.until(() => ports().length >= (options.listeners ?? 1), "a line that says where it listens");
   return { program, port: ports()[0]!, ports: ports() };
 }

@@ -61,6 +61,30 @@ describe("attachStream()", () => {
     assert.equal(String(Buffer.concat(chunks)), "aaaaaaaaaabbbbbbbbbbcccccccccc");
   });
 
+  it("doesn't take the late word of an earlier write for that of a blocked one", async () => {
+    let finish: (() => void) | undefined;
+    let writes = 0;
+    const stream = new Duplex({
+      read() {},
+      write(_chunk, _encoding, done) {
+        if (writes++ === 0) done();
+        else finish = done;
+      },
+    });
+    const heard = new Heard();
+    const link = attachStream(stream, () => heard, new Turn(), "inner");
+    // Three batches, of which two are written at once, before the first one's callback runs.
+    for (let index = 0; index < 130; index++) send(link, Buffer.alloc(1024));
+    await turns(3);
+    assert.deepEqual([writes, heard.drains, link.blocked, link.pendingBytes], [2, 0, true, 66 * 1024]);
+    finish?.();
+    await turns(3);
+    assert.deepEqual([writes, link.pendingBytes], [3, 2 * 1024]);
+    finish?.();
+    await turns(3);
+    assert.deepEqual([heard.drains, link.blocked, link.pendingBytes], [1, false, 0]);
+  });
+
   it("closes the link when a stream throws from its write", async () => {
     const failure = new Error("Out of order");
     const stream = new Duplex({
@@ -74,6 +98,47 @@ describe("attachStream()", () => {
     send(link, Buffer.from("x"));
     await until("it was heard", () => heard.closes.length > 0);
     assert.deepEqual([heard.closes, heard.late], [[failure], []]);
+  });
+
+  it("stays closed when a stream closes the link from inside its write", async () => {
+    const turn = new Turn(2048);
+    const heard = new Heard();
+    const stream = new Duplex({
+      read() {},
+      write(_chunk, _encoding, done) {
+        link.destroy();
+        done();
+      },
+    });
+    const link = attachStream(stream, () => heard, turn, "inner");
+    for (let index = 0; index < 100; index++) send(link, Buffer.alloc(1024));
+    assert.deepEqual([link.pendingBytes, link.blocked], [0, false]);
+    await turns(5);
+    assert.deepEqual([heard.closes, heard.drains, heard.late], [[undefined], 0, []]);
+  });
+
+  it("doesn't hear of draining after a stream ended the link from inside its write", async () => {
+    let finish: (() => void) | undefined;
+    const heard = new Heard();
+    const stream = new Duplex({
+      read() {},
+      write(_chunk, _encoding, done) {
+        if (finish === undefined) {
+          finish = done;
+          return;
+        }
+        link.end();
+        done();
+      },
+    });
+    const link = attachStream(stream, () => heard, new Turn(), "inner");
+    send(link, Buffer.from("first"));
+    await turns(3);
+    send(link, Buffer.from("second"));
+    finish?.();
+    await turns(5);
+    assert.deepEqual([heard.closes, heard.drains, heard.late], [[undefined], 0, []]);
+    link.destroy();
   });
 
   it("sends from a link while another one's stream answers inside the write", async () => {

@@ -1,4 +1,4 @@
-/** The command lines of absmach/mqtt and of mochi's cmd/main.go and cmd/docker/main.go. */
+/** The command lines of absmach/mqtt, of mosquitto, and of mochi's cmd/main.go and cmd/docker/main.go. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,6 +16,12 @@ suite("absmach/mqtt", { concurrency: 4 }, () => {
   isRefused("--log verbose", ["--log needs", "debug"]);
 });
 
+suite("mosquitto", { concurrency: 4 }, () => {
+  isRefused("-p 1883", ["Unknown option -p", "Did you mean --tcp-port?"]);
+  isRefused("-c mosquitto.conf", ["Unknown option -c", "Did you mean --config?"]);
+  isRefused("-v", ["Unknown option -v", "Did you mean --log-level?"]);
+});
+
 suite("mochi", { concurrency: 4 }, () => {
   // Its options are not ours, and none of them may pass for something else.
   isRefused("-tcp :1883", ["Unknown option -tcp", "Did you mean --tcp-port?"]);
@@ -31,7 +37,8 @@ suite("mochi", { concurrency: 4 }, () => {
   for (const option of ["--config", "-config"]) {
     test(`mochi ${option} config.yaml is refused at the first key that is not ours`, async (context) => {
       const folder = emptyFolder(context);
-      const text = 'listeners:\n  - type: "tcp"\n    id: "tcp1"\n    address: ":1883"\nhooks:\n  auth:\n    allow_all: true\n';
+      const text =
+        'listeners:\n  - type: "tcp"\n    id: "tcp1"\n    address: ":1883"\nhooks:\n  auth:\n    allow_all: true\n';
       writeFileSync(join(folder, "config.yaml"), text);
       const { result, stdout, stderr } = await runProgram(context, [option, "config.yaml"], { cwd: folder });
       assert.equal(result.code, 2);
