@@ -1,5 +1,5 @@
 import type { Auth, Connect, Packet, Publish, Subscribe, Unsubscribe, UserProperty, Will } from "../codec/packet.ts";
-import type { ReasonCode, SubackReasonCode } from "../codec/reason.ts";
+import { ReasonCode, type SubackReasonCode } from "../codec/reason.ts";
 import type { Client } from "./client.ts";
 import type { SysInfo } from "./counters.ts";
 import type { Log } from "./ports.ts";
@@ -14,6 +14,13 @@ export class Refusal {
   constructor(reasonCode: ReasonCode, reasonString?: string) {
     this.reasonCode = reasonCode;
     this.reasonString = reasonString;
+  }
+}
+
+/** A hook threw where it could have refused: the fault is on our side, not the client's. */
+export class HookFailure extends Refusal {
+  constructor() {
+    super(ReasonCode.ImplementationSpecificError, "a hook failed");
   }
 }
 
@@ -272,6 +279,6 @@ export class Hooks {
       moment,
       reason: error instanceof Error ? (error.stack ?? error.message) : String(error),
     });
-    return new Refusal(0x83);
+    return new HookFailure();
   }
 }

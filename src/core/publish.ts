@@ -5,7 +5,7 @@ import { isUtf8 } from "../codec/text.ts";
 import { isTopicName, levelCount } from "../topic/name.ts";
 import type { Broker } from "./broker.ts";
 import type { Connection } from "./connection.ts";
-import { IGNORE, Refusal } from "./hooks.ts";
+import { HookFailure, IGNORE, Refusal } from "./hooks.ts";
 import { type Message, messageOf } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Route } from "./router.ts";
@@ -37,6 +37,11 @@ export function handlePublish(connection: Connection, incoming: Publish): void {
   }
   if (broker.hooks.has("onPublish")) {
     const verdict = broker.hooks.pass("onPublish", publish, (hook, value) => hook.onPublish!(connection.client, value));
+    if (verdict instanceof HookFailure && connection.protocolVersion < 5) {
+      // 3.1.1 [MQTT-4.8.0-2]: it has no code that would tell the client that its message is lost.
+      connection.disconnect(ReasonCode.ImplementationSpecificError, "a hook failed");
+      return;
+    }
     if (verdict instanceof Refusal) {
       const code = pubackCode(verdict.reasonCode);
       noteRefusal(connection, publish, code);

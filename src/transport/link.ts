@@ -57,7 +57,10 @@ export class StreamLink implements Link, Flushable {
 
   /** Bytes from the peer, valid only during the call. After the end they are discarded. */
   receive(bytes: Uint8Array, start: number, end: number): void {
-    if (this.room >= 0) this.handler?.onData(bytes, start, end);
+    if (this.room < 0) return;
+    this.turn.beginRead();
+    this.handler?.onData(bytes, start, end);
+    this.turn.endRead();
   }
 
   reserve(size: number): number {

@@ -7,6 +7,8 @@ export interface Flushable {
 
 /** All batches of one turn together: what fits a second-level cache, so that a fan-out's bytes are still warm. */
 const HELD_BYTES_MAX = 2 * 1024 * 1024;
+/** From one socket of a turn to the next it takes some 10 us; a gap of this length means that nothing was waiting. */
+const QUIET_MS = 0.05;
 
 /**
  * Collects the links that have output and writes each once, when the sockets of this turn of the event loop have
@@ -23,6 +25,8 @@ export class Turn {
   private heldBytes = 0;
   private scheduled = false;
   private flushing = false;
+  private reading = false;
+  private lastReadMs = 0;
 
   /** `heldBytesMax`: bytes of batch buffers that a turn may gather before it writes early. */
   constructor(heldBytesMax: number = HELD_BYTES_MAX) {
@@ -32,9 +36,26 @@ export class Turn {
   /** Has `link` flushed in this turn. To be called once per link and turn. */
   add(link: Flushable): void {
     this.dirty[this.count++] = link;
-    if (this.scheduled) return;
-    this.scheduled = true;
-    setImmediate(this.onImmediate);
+    if (!this.reading) this.schedule();
+  }
+
+  /** A link is about to handle what it read. */
+  beginRead(): void {
+    this.reading = true;
+  }
+
+  /**
+   * It is done. After a quiet moment its bytes came alone, and what they led to is written now: waiting for others that
+   * are not coming would cost a round of the event loop. Under load the next socket follows at once, and all wait.
+   */
+  endRead(): void {
+    this.reading = false;
+    const nowMs = performance.now();
+    const alone = nowMs - this.lastReadMs > QUIET_MS;
+    this.lastReadMs = nowMs;
+    if (this.count === 0 || this.scheduled) return;
+    if (alone) this.flush();
+    else this.schedule();
   }
 
   /** Counts a batch buffer that a link took in this turn. */
@@ -62,6 +83,12 @@ export class Turn {
     }
     this.count = 0;
     this.flushing = false;
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(this.onImmediate);
   }
 
   private readonly onImmediate = (): void => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { duplexPair } from "node:stream";
 import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { StreamLink } from "../../src/transport/link.ts";
 import { Turn } from "../../src/transport/turn.ts";
 import { countWrites, Heard, send, turns } from "./rig.ts";
@@ -79,5 +80,32 @@ describe("Turn", () => {
     }
     await turns(10);
     for (const { link } of pairs) assert.deepEqual([link.pendingBytes, link.takenBytes], [0, 27_000]);
+  });
+
+  it("what came alone after a quiet moment is written when it has been handled", async () => {
+    const turn = new Turn();
+    let flushes = 0;
+    await sleep(2);
+    turn.beginRead();
+    turn.add({ flush: () => flushes++ });
+    assert.equal(flushes, 0);
+    turn.endRead();
+    assert.equal(flushes, 1);
+  });
+
+  it("under load what sockets led to is written once, after all of them", async () => {
+    const turn = new Turn();
+    let flushes = 0;
+    // The first one opens the turn; those right behind it wait for each other.
+    turn.beginRead();
+    turn.endRead();
+    turn.beginRead();
+    turn.add({ flush: () => flushes++ });
+    turn.endRead();
+    turn.beginRead();
+    turn.endRead();
+    assert.equal(flushes, 0);
+    await turns(1);
+    assert.equal(flushes, 1);
   });
 });
