@@ -29,15 +29,24 @@ test("5.0 [MQTT-2.2.1-3] identifiers begin at 1 and are given in turn, also when
   assert.equal(inflight.get(2), given[1]);
 });
 
-test("identifiers go on at 1 after 65,535", () => {
+test("identifiers go on at 1 after 65,535, leaving out what is in use", () => {
   const inflight = new Inflight();
-  const kept = added(inflight);
-  for (let count = 1; count < 65_534; count++) inflight.remove(added(inflight));
-  const last = [added(inflight), added(inflight)];
+  const usedOnce = (count: number): void => {
+    for (let left = count; left > 0; left--) inflight.remove(added(inflight));
+  };
+  usedOnce(65_533);
+  const around = [1, 2, 3].map(() => added(inflight));
   assert.deepEqual(
-    [kept, ...last].map((one) => one.packetIdentifier),
-    [1, 65_535, 2],
+    around.map((one) => one.packetIdentifier),
+    [65_534, 65_535, 1],
   );
+  inflight.remove(around[1]!);
+  // So many that every identifier has had its turn: 1 and 65,534 are not given again.
+  for (let left = 2 * 65_535; left > 0; left--) {
+    const { packetIdentifier } = added(inflight);
+    assert.ok(packetIdentifier !== 1 && packetIdentifier !== 65_534 && packetIdentifier <= 65_535);
+    inflight.remove(inflight.get(packetIdentifier)!);
+  }
 });
 
 test("all 65,535 identifiers can be in use at once, each for one message; then it is full", () => {

@@ -9,12 +9,14 @@ import { FakeLink } from "./fake-link.ts";
 import { lineOf } from "./line.ts";
 import { type PeerOptions, TestPeer } from "./peer.ts";
 
+export type StageMqtt = Partial<Omit<BrokerOptions, "compat" | "queue" | "sys">> & {
+  compat?: Partial<BrokerOptions["compat"]>;
+  queue?: Partial<BrokerOptions["queue"]>;
+  sys?: Partial<BrokerOptions["sys"]>;
+};
+
 export interface StageOptions {
-  mqtt?: Partial<Omit<BrokerOptions, "compat" | "queue" | "sys">> & {
-    compat?: Partial<BrokerOptions["compat"]>;
-    queue?: Partial<BrokerOptions["queue"]>;
-    sys?: Partial<BrokerOptions["sys"]>;
-  };
+  mqtt?: StageMqtt;
   limits?: Partial<Limits>;
   hooks?: Hook[];
   access?: Access;

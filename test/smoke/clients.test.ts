@@ -32,7 +32,8 @@ const OURS: Kind = {
 
 const MOSQUITTO: Kind = {
   title: "mosquitto",
-  start: (context, tool, words) => startCommand(context, `mosquitto_${tool}`, words),
+  // Into a pipe it would print nothing before its end.
+  start: (context, tool, words) => startCommand(context, "stdbuf", ["-oL", `mosquitto_${tool}`, ...words]),
   run: (context, tool, words, input = "") => runCommand(context, `mosquitto_${tool}`, words, { input }),
 };
 
