@@ -84,7 +84,7 @@ export class RunningBroker {
     this.core.start();
     try {
       // A copy, since listeners that are added meanwhile are opened by whoever adds them.
-      for (const listener of this.listeners) await this.open(listener);
+      for (const listener of [...this.listeners]) await this.open(listener);
     } catch (error) {
       await this.stop();
       throw error;

@@ -31,9 +31,10 @@ export function debugLine(clientId: string, direction: "sending" | "received", p
       return `${start} (${flags}, '${topic}', ... (${Buffer.byteLength(payload)} bytes))`;
     }
     case "puback":
-    case "pubrec":
     case "pubcomp":
       return direction === "sending" ? `${start} (m${mid}, rc${code})` : `${start} (Mid: ${mid}, RC:${code})`;
+    case "pubrec":
+      return direction === "sending" ? `${start} (m${mid}, rc${code})` : `${start} (Mid: ${mid})`;
     case "pubrel":
       return direction === "sending" ? `${start} (m${mid})` : `${start} (Mid: ${mid})`;
     case "subscribe": {

@@ -78,7 +78,7 @@ function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new ConnectionError(`Cannot read ${path}: ${plainReason(error)}`);
+    throw new ConnectionError(`Error: Cannot read ${path}: ${plainReason(error)}`);
   }
 }
 
@@ -87,6 +87,8 @@ function readFolder(path: string): string[] {
     const files = readdirSync(path).map((name) => join(path, name));
     return files.filter((file) => statSync(file).isFile()).map((file) => readText(file));
   } catch (error) {
-    throw error instanceof ConnectionError ? error : new ConnectionError(`Cannot read ${path}: ${plainReason(error)}`);
+    throw error instanceof ConnectionError
+      ? error
+      : new ConnectionError(`Error: Cannot read ${path}: ${plainReason(error)}`);
   }
 }

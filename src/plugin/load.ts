@@ -37,8 +37,11 @@ export async function loadPlugin(path: string): Promise<Hook> {
   }
   const values = moments.filter((name) => typeof (exported as Record<string, unknown>)[name] !== "function");
   if (values.length > 0) throw new Error(`Cannot use the plugin ${path}: ${values.join(", ")} must be a function`);
-  const hook = exported as Hook;
-  return hook.name === undefined ? Object.assign(Object.create(hook) as Hook, { name: path }) : hook;
+  // Set on the object itself: through a wrapper a class could not reach its private fields.
+  if ((exported as Partial<Hook>).name === undefined && !Reflect.set(exported, "name", path)) {
+    throw new Error(`Cannot use the plugin ${path}: its hook needs a "name"`);
+  }
+  return exported as Hook;
 }
 
 /** With what it inherits: a hook may be an object of a class. */

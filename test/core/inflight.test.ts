@@ -15,7 +15,7 @@ function added(inflight: Inflight): Outgoing {
   return one;
 }
 
-test("5.0 [MQTT-2.2.1-3] identifiers begin at 1 and are given in turn, also when earlier ones are free", () => {
+test("5.0 [MQTT-4.3.2-1] identifiers begin at 1 and are given in turn, also when earlier ones are free", () => {
   const inflight = new Inflight();
   const given = [1, 2, 3].map(() => added(inflight));
   inflight.remove(given[0]!);
@@ -74,7 +74,7 @@ test("an identifier that only shares its low bits with one in use is not found",
   assert.equal(inflight.get(1 + 65_536), undefined);
 });
 
-test("5.0 [MQTT-4.6.0-1] the order is that of the first sending, also around 65,535", () => {
+test("the order is that of the first sending, also around 65,535", () => {
   const inflight = new Inflight();
   for (let count = 0; count < 65_533; count++) inflight.remove(added(inflight));
   const given = [1, 2, 3, 4].map(() => added(inflight));

@@ -22,7 +22,7 @@ test("countedBytes are payload and Topic Name", () => {
   assert.equal(messageOf(publishOf({}), 0, undefined).countedBytes, 8);
 });
 
-test("5.0 [MQTT-3.3.2-4] properties of the message go on, those of the connection are left behind", () => {
+test("5.0 [MQTT-3.3.2-15] [MQTT-3.3.2-20] properties of the message go on, those of the connection are left behind", () => {
   const properties = {
     topicAlias: 3,
     subscriptionIdentifiers: [1],

@@ -100,7 +100,7 @@ test("subscriptionIdentifiers off: 0xA1 for every entry that comes with one", ()
 });
 
 for (const maximumQos of [0, 1] as const) {
-  test(`5.0 [MQTT-3.2.2-9] maximumQos ${maximumQos}: a subscription is granted that at most`, () => {
+  test(`5.0 [MQTT-3.2.2-10] maximumQos ${maximumQos}: a subscription is granted that at most`, () => {
     const stage = new Stage({ mqtt: { maximumQos } });
     const client = stage.connect("a");
     client.subscribe(["t"], 2);
@@ -184,7 +184,7 @@ test("5.0 [MQTT-3.2.2-19] the client's Maximum Packet Size holds for a CONNACK t
   assert.deepEqual(stage.dial({ properties: { maximumPacketSize: 10 } }).take(), ["CONNACK 87"]);
 });
 
-test("5.0 [MQTT-3.4.2-2] an acknowledgement loses what only explains when it is too large for the client", () => {
+test("5.0 [MQTT-3.4.2-3] an acknowledgement loses what only explains when it is too large for the client", () => {
   const client = new Stage().connect("a", { properties: { maximumPacketSize: 25 } });
   client.publish("t", "x", { qos: 1, properties: { userProperties: { name: "a value" } } });
   client.publish("t", "x", { qos: 1, properties: { userProperties: { name: "a value too long" } } });

@@ -191,15 +191,15 @@ suite("addListener", () => {
     assert.equal(broker.urls.length, 2);
   });
 
-  test("while the broker starts opens each listener once", async () => {
+  test("while the broker starts opens each listener once", async (context) => {
     const calls: string[] = [];
     const broker = createBroker();
+    context.after(() => broker.stop());
     await broker.addListener(new FakeListener("a", calls));
     const started = broker.start();
     await broker.addListener(new FakeListener("b", calls));
     await started;
     assert.deepEqual(calls, ["listen a", "listen b"]);
-    await broker.stop();
   });
 
   test("is refused when the broker has stopped", async () => {

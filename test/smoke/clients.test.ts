@@ -20,18 +20,22 @@ type Tool = "pub" | "sub" | "rr";
 /** The same options on both: ours and mosquitto's. */
 interface Kind {
   title: string;
+  /** Exit code of a 5.0 publisher whose message is larger than the broker takes: mosquitto's drops it itself. */
+  tooLargeCode: number;
   start(context: TestContext, tool: Tool, words: readonly string[]): Running;
   run(context: TestContext, tool: Tool, words: readonly string[], input?: string): ReturnType<typeof runProgram>;
 }
 
 const OURS: Kind = {
   title: "mqtt-broker",
+  tooLargeCode: 7,
   start: (context, tool, words) => startProgram(context, [tool, ...words]),
   run: (context, tool, words, input = "") => runProgram(context, [tool, ...words], { input }),
 };
 
 const MOSQUITTO: Kind = {
   title: "mosquitto",
+  tooLargeCode: 0,
   // Into a pipe it would print nothing before its end.
   start: (context, tool, words) => startCommand(context, "stdbuf", ["-oL", `mosquitto_${tool}`, ...words]),
   run: (context, tool, words, input = "") => runCommand(context, `mosquitto_${tool}`, words, { input }),
@@ -120,8 +124,8 @@ suite("the clients", { concurrency: 3 }, () => {
           "--will-qos",
           "1",
         ];
-        const polite = await subscribe(context, kind, broker, will("polite"));
-        await polite.stop("SIGINT");
+        // By -E, since mosquitto_sub asks for its will by 0x04 when it is interrupted.
+        await kind.run(context, "sub", [...at(broker), ...will("polite"), "-E"]);
         await broker.program.line("Client disconnected", ({ client }) => client === "polite");
         const killed = await subscribe(context, kind, broker, will("killed"));
         await killed.stop("SIGKILL");
@@ -200,7 +204,7 @@ suite("the clients", { concurrency: 3 }, () => {
       const { payload, messageId } = await subscriber.expect("publish", { topic: "big/large" });
       assert.equal(payload.length, 1_500_000);
       subscriber.send({ cmd: "puback", messageId });
-      assert.notEqual((await publish("too-large", "5")).result.code, 0);
+      assert.equal((await publish("too-large", "5")).result.code, kind.tooLargeCode);
       await subscriber.expectNothing();
     });
   }

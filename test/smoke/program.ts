@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 
 /** The program as users start it, in a process and a folder of its own. */
@@ -20,6 +19,11 @@ const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
+
+/** What processes and folders live as long as: mostly a test. */
+export interface Lifetime {
+  after(end: () => void | Promise<void>): void;
+}
 
 export interface StartOptions {
   /** Working directory; without one an empty folder that is removed after the test. */
@@ -148,7 +152,7 @@ export interface RunningBroker {
 }
 
 /** Starts `node src/main.ts` with these words; it is killed after the test if it still runs. */
-export function startProgram(context: TestContext, words: readonly string[], options: StartOptions = {}): Running {
+export function startProgram(context: Lifetime, words: readonly string[], options: StartOptions = {}): Running {
   const cwd = options.cwd ?? emptyFolder(context);
   const [command, ...rest] = [
     ...(options.before ?? []),
@@ -162,7 +166,7 @@ export function startProgram(context: TestContext, words: readonly string[], opt
 
 /** As `startProgram`, for any command. */
 export function startCommand(
-  context: TestContext,
+  context: Lifetime,
   command: string,
   words: readonly string[],
   options: StartOptions = {},
@@ -176,7 +180,7 @@ export function startCommand(
 
 /** Runs the program to its end. */
 export async function runProgram(
-  context: TestContext,
+  context: Lifetime,
   words: readonly string[],
   options: StartOptions = {},
 ): Promise<Running & { result: Ended }> {
@@ -186,7 +190,7 @@ export async function runProgram(
 
 /** Runs a command to its end. */
 export async function runCommand(
-  context: TestContext,
+  context: Lifetime,
   command: string,
   words: readonly string[],
   options: StartOptions = {},
@@ -197,7 +201,7 @@ export async function runCommand(
 
 /** Starts a broker and waits until it accepts on all its listeners. */
 export async function startBroker(
-  context: TestContext,
+  context: Lifetime,
   words: readonly string[] = ["--tcp-port", "0"],
   options: StartOptions & { listeners?: number } = {},
 ): Promise<RunningBroker> {
@@ -211,7 +215,7 @@ export async function startBroker(
 }
 
 /** A folder that is removed after the test. */
-export function emptyFolder(context: TestContext): string {
+export function emptyFolder(context: Lifetime): string {
   const folder = mkdtempSync(join(tmpdir(), "mqtt-broker-smoke-"));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;

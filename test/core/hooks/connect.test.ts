@@ -68,7 +68,7 @@ test("onConnect that throws refuses with Implementation specific error", () => {
       },
     ],
   });
-  assert.deepEqual(stage.dial().take(), ['CONNACK 83 {"reasonString":"refused by a hook"}']);
+  assert.deepEqual(stage.dial().take(), ['CONNACK 83 {"reasonString":"a hook failed"}']);
 });
 
 const admissions: [string, Admission, string[]][] = [
@@ -147,14 +147,14 @@ test("onConnectAuthenticate that throws refuses with Implementation specific err
       },
     ],
   });
-  assert.deepEqual(stage.dial().take(), ['CONNACK 83 {"reasonString":"not authorized"}']);
+  assert.deepEqual(stage.dial().take(), ['CONNACK 83 {"reasonString":"a hook failed"}']);
 });
 
 test("onConnectAuthenticate: a rejected promise refuses with Implementation specific error, and the hook is named", async () => {
   const stage = new Stage({ hooks: [asking(Promise.reject(new Error("the database is away")), "ldap")] });
   const client = stage.dial();
   await stage.settle();
-  assert.deepEqual(client.take(), ['CONNACK 83 {"reasonString":"not authorized"}']);
+  assert.deepEqual(client.take(), ['CONNACK 83 {"reasonString":"a hook failed"}']);
   assert.deepEqual(
     stage.log.of("A hook threw").map(({ hook, moment }) => [hook, moment]),
     [["ldap", "onConnectAuthenticate"]],

@@ -74,7 +74,7 @@ for (const moment of ["onDisconnect", "onPublished", "onSubscribed", "onSessionE
 }
 
 const waitless: [Moment, string[]][] = [
-  ["onPublish", ["PUBACK #1 83"]],
+  ["onPublish", ['PUBACK #1 83 {"reasonString":"a hook failed"}']],
   ["onSubscribe", ["SUBACK #1 83"]],
   ["onACLCheck", ["PUBACK #1 87"]],
 ];

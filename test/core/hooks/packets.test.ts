@@ -160,7 +160,7 @@ test("onPacketRead that throws ends the connection with Implementation specific 
   });
   const client = stage.connect("a");
   client.send({ cmd: "pingreq" });
-  assert.deepEqual(client.take(), ['DISCONNECT 83 {"reasonString":"Refused by a hook"}']);
+  assert.deepEqual(client.take(), ['DISCONNECT 83 {"reasonString":"a hook failed"}']);
 });
 
 test("onPacketProcessed is given the error that ended the connection", () => {

@@ -220,20 +220,29 @@ test("onPublish: a code that PUBACK does not have becomes Implementation specifi
   assert.deepEqual(client.take(), ["PUBACK #1 83"]);
 });
 
-test("onPublish that throws refuses with Implementation specific error", () => {
-  const stage = new Stage({
-    hooks: [
-      {
-        name: "h",
-        onPublish() {
-          throw new Error("x");
-        },
+const throwing: StageOptions = {
+  hooks: [
+    {
+      name: "h",
+      onPublish() {
+        throw new Error("x");
       },
-    ],
-  });
-  const client = stage.connect("p").subscribed("t");
+    },
+  ],
+};
+
+test("onPublish that throws refuses with Implementation specific error", () => {
+  const client = new Stage(throwing).connect("p").subscribed("t");
   client.publish("t", "x", { qos: 1 });
-  assert.deepEqual(client.take(), ["PUBACK #1 83"]);
+  assert.deepEqual(client.take(), ['PUBACK #1 83 {"reasonString":"a hook failed"}']);
+  assert.equal(client.state, "open");
+});
+
+test("3.1.1 [MQTT-4.8.0-2] onPublish that throws ends the connection of a client that no code could tell", () => {
+  const client = new Stage(throwing).connect("p", { version: 4 }).subscribed("t");
+  client.publish("t", "x", { qos: 1 });
+  assert.deepEqual(client.take(), []);
+  assert.equal(client.state, "ended");
 });
 
 test("onPublish ignores: acknowledged as usual, given to nobody, not retained, and onPublished is not told", () => {
