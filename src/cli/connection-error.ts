@@ -53,10 +53,18 @@ export function reasonName(code: number): string {
   return reasonText(code).replace(/ \(0x..\)$/, "");
 }
 
-/** "Connection refused", "No such file or directory": what the operating system said, without its code. */
+/** The reason in a line of OpenSSL's error queue: "…:error:0A00045C:SSL routines:ssl3_read_bytes:REASON:…". */
+const OPENSSL_REASON = /:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+)/;
+
+/** "Connection refused", "No such file or directory": what the operating system or OpenSSL said, without its codes. */
 export function plainReason(error: unknown): string {
   const inner = error instanceof AggregateError ? error.errors[0] : error;
   const { errno, message } = inner as { errno?: number; message: string };
+  const reason = OPENSSL_REASON.exec(message)?.[1];
+  if (reason !== undefined) return `TLS: ${reason}`;
   const text = typeof errno === "number" ? getSystemErrorMessage(errno) : undefined;
-  return text === undefined ? message : `${text[0]?.toUpperCase()}${text.slice(1)}`;
+  // Node.js adds advice about its own options, which nobody can follow here.
+  return text === undefined
+    ? message.replace(/; if the root CA is installed locally.*$/s, "")
+    : `${text[0]?.toUpperCase()}${text.slice(1)}`;
 }

@@ -106,9 +106,20 @@ export function decodeUtf8(bytes: Uint8Array, start: number, end: number, versio
   return text;
 }
 
+/** Up to here a loop over ASCII is faster than a call into the runtime. */
+const ASCII_LOOP_MAX = 64;
+
 /** Lone surrogates, which have no encoding, become U+FFFD. */
 export function encodeUtf8(text: string): Uint8Array {
-  return encoder.encode(text);
+  const { length } = text;
+  if (length > ASCII_LOOP_MAX) return encoder.encode(text);
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit > 0x7f) return encoder.encode(text);
+    bytes[at] = unit;
+  }
+  return bytes;
 }
 
 /** Bytes that `encodeUtf8(text)` has. */

@@ -20,6 +20,8 @@ export class Message {
   payloadEnd: number;
   /** The Topic Name in UTF-8, shared with the route it took. */
   topicBytes: Uint8Array | undefined;
+  /** It is what its topic retains at present. */
+  retained: boolean;
   private kept: boolean;
 
   constructor(
@@ -41,6 +43,7 @@ export class Message {
     this.payloadStart = payloadStart;
     this.payloadEnd = payloadEnd;
     this.topicBytes = undefined;
+    this.retained = false;
     this.kept = false;
   }
 

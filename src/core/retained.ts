@@ -42,7 +42,7 @@ export class Retained implements Timed {
     const before = this.index.get(topicName);
     if (isOwn(topicName)) {
       message.keep();
-      this.index.set(topicName, message);
+      this.put(message, before);
       if (before === undefined) this.ownCount++;
       return 1;
     }
@@ -53,7 +53,7 @@ export class Retained implements Timed {
       return undefined;
     }
     message.keep();
-    this.index.set(topicName, message);
+    this.put(message, before);
     this.bytes = bytes;
     if (message.expiresAtMs !== Number.POSITIVE_INFINITY && this.heapIndex === -1) {
       this.broker.deadlines.set(this, this.broker.nowMs + SWEEP_INTERVAL_MS);
@@ -61,9 +61,16 @@ export class Retained implements Timed {
     return 1;
   }
 
+  private put(message: Message, before: Message | undefined): void {
+    if (before !== undefined) before.retained = false;
+    message.retained = true;
+    this.index.set(message.topicName, message);
+  }
+
   remove(topicName: string): boolean {
     const removed = this.index.delete(topicName);
     if (removed === undefined) return false;
+    removed.retained = false;
     if (isOwn(topicName)) this.ownCount--;
     else this.bytes -= removed.countedBytes;
     return true;
@@ -118,10 +125,10 @@ export class RetainedBacklog {
   }
 
   /** Skips what was replaced or removed since: a receiver must not get an old value after the new one. */
-  next(broker: Broker): Message | undefined {
+  next(nowMs: number): Message | undefined {
     while (this.position < this.messages.length) {
       const message = this.messages[this.position++]!;
-      if (broker.retained.get(message.topicName) === message) return message;
+      if (message.retained && message.expiresAtMs > nowMs) return message;
     }
     return undefined;
   }

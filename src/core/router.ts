@@ -9,18 +9,20 @@ import { mergeSubscriptions, Subscription } from "./subscription.ts";
 const ROUTES_MAX = 16_384;
 const ROUTE_TARGETS_MAX = 1_000_000;
 
+type Match = Subscription | SharedGroup | InlineSubscription;
+
 /** Who gets messages of one topic, each session once. Valid while `generation` is the router's. */
 export class Route {
   readonly generation: number;
-  /** The Topic Name in UTF-8, ready to be written. */
-  readonly topic: Uint8Array;
+  /** The Topic Name in UTF-8, ready to be written; undefined where nobody is to be written to. */
+  readonly topic: Uint8Array | undefined;
   readonly targets: readonly Subscription[];
   readonly groups: readonly SharedGroup[];
   readonly inline: readonly InlineSubscription[];
 
   constructor(
     generation: number,
-    topic: Uint8Array,
+    topic: Uint8Array | undefined,
     targets: readonly Subscription[],
     groups: readonly SharedGroup[],
     inline: readonly InlineSubscription[],
@@ -35,11 +37,14 @@ export class Route {
 
 /** Topic Name -> receivers. Routes are remembered, and all forgotten as soon as any subscription changes. */
 export class Router {
-  private readonly matcher = new Matcher<Subscription | SharedGroup | InlineSubscription>();
+  private readonly matcher = new Matcher<Match>();
   private readonly routes = new Map<string, Route>();
   private readonly groups = new Map<string, SharedGroup>();
   private rememberedTargets = 0;
   private rememberedGeneration = -1;
+  private nobody = routeToNobody(-1);
+  /** Scratch of `route`. */
+  private readonly found: Match[] = [];
   /** Response Information: first level of a topic -> the one session that may receive from it. */
   readonly responseTopics = new Map<string, Session>();
 
@@ -90,7 +95,12 @@ export class Router {
     if (generation !== this.rememberedGeneration) this.forget(generation);
     const known = this.routes.get(topicName);
     if (known !== undefined) return known;
-    const route = this.find(topicName, generation);
+    const { found } = this;
+    found.length = 0;
+    this.matcher.match(topicName, found);
+    // Topics that nobody hears are often many and seen once, such as retained ones: they are not remembered.
+    if (found.length === 0) return this.nobody;
+    const route = this.find(topicName, found, generation);
     if (this.routes.size >= ROUTES_MAX || this.rememberedTargets > ROUTE_TARGETS_MAX) this.forget(generation);
     this.rememberedTargets += route.targets.length;
     this.routes.set(topicName, route);
@@ -108,11 +118,10 @@ export class Router {
     if (this.routes.size > 0) this.routes.clear();
     this.rememberedTargets = 0;
     this.rememberedGeneration = generation;
+    if (this.nobody.generation !== generation) this.nobody = routeToNobody(generation);
   }
 
-  private find(topicName: string, generation: number): Route {
-    const found: (Subscription | SharedGroup | InlineSubscription)[] = [];
-    this.matcher.match(topicName, found);
+  private find(topicName: string, found: readonly Match[], generation: number): Route {
     const groups: SharedGroup[] = [];
     const inline: InlineSubscription[] = [];
     const bySession = new Map<Session, Subscription[]>();
@@ -133,6 +142,10 @@ export class Router {
     for (const parts of bySession.values()) targets.push(mergeSubscriptions(parts));
     return new Route(generation, encodeUtf8(topicName), targets, groups, inline);
   }
+}
+
+function routeToNobody(generation: number): Route {
+  return new Route(generation, undefined, [], [], []);
 }
 
 /** A Share Name has no "/", so the first one separates. */

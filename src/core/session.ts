@@ -384,7 +384,7 @@ export class Session implements Timed {
       while (connection.writable) {
         const { subscription } = backlog;
         if (subscription.qos !== 0 && (this.waiting !== 0 || !this.canStart(connection))) return;
-        const message = backlog.next(this.broker);
+        const message = backlog.next(this.broker.nowMs);
         if (message === undefined) break;
         this.deliver(
           message,

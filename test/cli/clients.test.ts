@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough, Writable } from "node:stream";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { runPub } from "../../src/cli/pub.ts";
 import { runRr } from "../../src/cli/rr.ts";
 import { runSub } from "../../src/cli/sub.ts";
@@ -214,7 +217,7 @@ describe("pub", { concurrency: 6 }, () => {
     assert.equal((await ours(runPub, [...at, "-t", "x", "-m", "1", ...will("orderly")])).code, 0);
     const broken = start(runPub, [...at, "-t", "x", "-l", ...will("broken")]);
     broken.stdin.write("x\n");
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     // A second client with the same identifier takes the session over.
     assert.equal((await ours(runPub, [...at, "-t", "x", "-m", "1", "-i", "will-broken"])).code, 0);
     broken.interrupt();
@@ -225,23 +228,16 @@ describe("pub", { concurrency: 6 }, () => {
 
   it("ends with 128 and the signal's number when it is interrupted", async () => {
     const [program, ...words] = asProcess("runPub", "pub.ts");
-    const result = await real("sh", [
-      "-c",
-      '"$@" & sleep 0.7; kill -TERM $!; wait $!',
-      "sh",
-      program!,
-      ...words,
-      ...at,
-      "-t",
-      "x",
-      "-m",
-      "1",
-      "--repeat",
-      "2",
-      "--repeat-delay",
-      "60",
-    ]);
-    assert.deepEqual([result.code, result.stderr], [143, ""]);
+    const sending = ["-t", "pub/signal", "-m", "1", "--repeat", "2", "--repeat-delay", "60", "-d"];
+    const child = spawn(program!, [...words, ...at, ...sending], { stdio: ["ignore", "pipe", "inherit"] });
+    const ended = once(child, "close");
+    let seen = "";
+    for await (const chunk of child.stdout) {
+      seen += chunk;
+      if (seen.includes("sending PUBLISH") && !child.killed) child.kill("SIGTERM");
+    }
+    assert.deepEqual(await ended, [143, null]);
+    assert.match(seen, /sending DISCONNECT\n$/);
   });
 });
 
@@ -263,7 +259,7 @@ describe("sub", { concurrency: 6 }, () => {
       const mine = start(runSub, argv);
       const theirs = real("mosquitto_sub", argv);
       await mine.saw("Subscribed");
-      await new Promise((resolve) => setTimeout(resolve, 150));
+      await sleep(150);
       await ours(runPub, [...at, "-t", topicName, "-l", "-q", "1"], "\nx\n\n");
       const text = (bytes: Buffer): string => bytes.toString().replace(/(Client.*|Subscribed.*)\n/g, "");
       assert.equal(text((await mine.result).stdout), text((await theirs).stdout));
@@ -377,7 +373,7 @@ describe("sub", { concurrency: 6 }, () => {
 
   it("--random-filter prints about as many as it says", async () => {
     const sub = start(runSub, [...at, "-t", "sub/random", "-C", "400", "-q", "1", "--random-filter", "50", "-F", "%%"]);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await sleep(300);
     await ours(runPub, [...at, "-t", "sub/random", "-l", "-q", "1"], "x\n".repeat(400));
     const { stdout } = await sub.result;
     assert.ok(stdout.length > 2 * 120 && stdout.length < 2 * 280, `${stdout.length / 2} of 400`);
@@ -436,7 +432,33 @@ describe("sub", { concurrency: 6 }, () => {
     assert.match(stdout.toString(), /^Subscribed \(mid: 1\): 128, 0$/m);
   });
 
-  it("a slow reader of standard output holds the broker back instead of filling memory", async () => {
+  it("takes no further message while nobody reads its output, and loses none", async () => {
+    const taken: Buffer[] = [];
+    let letThrough: (() => void) | undefined;
+    const stdout = new Writable({
+      highWaterMark: 1,
+      write(chunk: Buffer, _, done) {
+        taken.push(chunk);
+        letThrough = done;
+      },
+    });
+    const stdin = new PassThrough();
+    const stderr = new PassThrough();
+    const session = [...at, "-t", "sub/slow", "-q", "1", "-c", "-i", "sub-slow"];
+    assert.equal((await ours(runSub, [...session, "-E"])).code, 0);
+    await ours(runPub, [...at, "-t", "sub/slow", "-l", "-q", "1"], "a\nb\nc\nd\n");
+    const interrupt = new AbortController().signal;
+    const result = runSub([...session, "-C", "4", "-W", "5"], { stdin, stdout, stderr, env: {}, interrupt });
+    while (letThrough === undefined) await sleep(5);
+    await sleep(100);
+    assert.deepEqual([taken.length, stdout.writableLength], [1, 2]);
+    const drain = setInterval(() => letThrough?.(), 5);
+    assert.equal(await result, 0);
+    clearInterval(drain);
+    assert.equal(Buffer.concat(taken).toString(), "a\nb\nc\nd\n");
+  });
+
+  it("prints all of a large message to a slow reader", async () => {
     const [program, ...words] = asProcess("runSub", "sub.ts");
     await real("mosquitto_pub", [...at, "-q", "1", "-r", "-t", "sub/big", "-s"], Buffer.alloc(5_000_000, "x"));
     const argv = [...words, ...at, "-t", "sub/big", "-C", "1"];

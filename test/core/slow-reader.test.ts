@@ -82,6 +82,21 @@ test("what is held keeps its order, and what comes after it waits behind it", ()
   );
 });
 
+test("a link that has room again before it is empty lets nothing overtake what is held", () => {
+  const stage = new Stage(bounded);
+  const slow = stuck(stage);
+  publish(stage, 10, 0);
+  for (const payload of ["1", "2"]) stage.broker.inlineClient.publish("t", payload, { qos: 1 });
+  slow.link.takeSome(1000);
+  assert.ok(slow.link.pendingBytes < 8 * 1024);
+  stage.broker.inlineClient.publish("t", "3", { qos: 1 });
+  slow.link.takeAll();
+  assert.deepEqual(
+    slow.takePayloads().filter((payload) => payload.length === 1),
+    ["1", "2", "3"],
+  );
+});
+
 test("linkStallMs: a peer that takes nothing of what waits is disconnected, and its session stays", () => {
   const stage = new Stage({ limits: { linkPendingBytes: 8 * 1024, linkStallMs: 5000 } });
   const slow = stuck(stage);

@@ -69,7 +69,7 @@ suite("the package", () => {
   test("loads every file without a devDependency", () => {
     const loads = installed.files
       .filter((path) => path.endsWith(".js") && path !== "dist/main.js")
-      .map((path) => `await import("./node_modules/mqtt-broker/${path}");`);
+      .map((path) => `await import('./node_modules/mqtt-broker/${path}');`);
     writeFileSync(join(installed.folder, "load-all.js"), `${loads.join("\n")}\nprocess.exit(0);\n`);
     execFileSync(process.execPath, ["load-all.js"], { cwd: installed.folder, stdio: ["ignore", "ignore", "inherit"] });
   });

@@ -27,6 +27,8 @@ const PAIRS = 10;
 const INTERVAL_MS = 20;
 /** After the storm memory and descriptors have so long to return. */
 const CALM_MS = 10_000;
+/** The last attack of each attacker has so long to end. */
+const ATTACKERS_LATE_SECONDS_MAX = 20;
 const COLLECT = fileURLToPath(new URL("../bench/collect-on-signal.ts", import.meta.url));
 
 /** A broker whose memory can be measured: SIGUSR2 collects its garbage. */
@@ -64,10 +66,10 @@ export async function runStorm(lifetime: Lifetime, seconds: number, seed: number
   clients.start(INTERVAL_MS);
   const workerData: AttackersData = { port, seed, seconds, attackers: ATTACKERS };
   const worker = new Worker(new URL("./attackers.ts", import.meta.url), { workerData });
-  const ended = once(worker, "exit");
-  const [attacks] = (await once(worker, "message")) as [Record<string, number>];
+  const late = AbortSignal.timeout((seconds + ATTACKERS_LATE_SECONDS_MAX) * 1000);
+  const [attacks] = (await once(worker, "message", { signal: late })) as [Record<string, number>];
   const service = await clients.stop();
-  await ended;
+  await worker.terminate();
 
   const calmUntilMs = performance.now() + CALM_MS;
   await clients.disconnect();

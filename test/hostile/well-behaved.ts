@@ -66,23 +66,27 @@ export class WellBehaved {
   }
 
   private async publish(publisher: RawClient, topic: string, intervalMs: number, index: number): Promise<void> {
-    const acknowledged: Promise<unknown>[] = [];
+    let acknowledged = 0;
+    let number = 0;
+    let all = Number.POSITIVE_INFINITY;
+    const acknowledging = (async () => {
+      while (acknowledged < all) {
+        const { cmd } = await publisher.next("PUBACK");
+        if (cmd !== "puback") throw new Error(`Expected PUBACK, but ${cmd} came`);
+        acknowledged++;
+      }
+    })();
     let dueMs = performance.now() + (index * intervalMs) / this.pairs.length;
-    for (let number = 0; !this.stopped; number++) {
+    for (; !this.stopped; number++) {
       await sleep(Math.max(0, dueMs - performance.now()));
-      const id = publisher.sendPublish(topic, `${number} ${performance.now()}`, {
-        qos: 1,
-        messageId: 1 + (number % 60_000),
-      });
+      publisher.sendPublish(topic, `${number} ${performance.now()}`, { qos: 1, messageId: 1 + (number % 60_000) });
       this.sent++;
-      acknowledged.push(publisher.take("puback", id));
-      // At most so many under way: every message is acknowledged, so nobody hides behind a broker that takes none.
-      if (acknowledged.length >= 50) await acknowledged.shift();
       dueMs += intervalMs;
     }
-    await Promise.all(acknowledged);
     // Marks the end of the stream, on the same way as the rest.
-    await publisher.publish(topic, "end", { qos: 1, messageId: 65_000 });
+    publisher.sendPublish(topic, "end", { qos: 1, messageId: 65_000 });
+    all = number + 1;
+    await acknowledging;
   }
 
   private async receive(subscriber: RawClient): Promise<void> {

@@ -207,3 +207,20 @@ test("a client that disconnects in the middle of its authentication leaves nothi
   assert.equal(stage.broker.sessions.size, 0);
   assert.equal(stage.broker.connections.size, 0);
 });
+
+test("5.0 §4.12 AUTH with a Reason Code that does not fit the exchange is a Protocol Error", () => {
+  const wrong: [beforeConnack: boolean, reasonCode: number][] = [
+    [true, 0x19],
+    [true, 0x00],
+    [false, 0x18],
+    [false, 0x00],
+  ];
+  for (const [beforeConnack, reasonCode] of wrong) {
+    const stage = new Stage({ hooks: [synchronous] });
+    const client = stage.dial({ properties: authProperties(beforeConnack ? "1" : "3") });
+    client.take();
+    answer(client, "3", reasonCode);
+    assert.equal(client.take()[0]?.slice(0, 13), beforeConnack ? 'CONNACK 82 {"' : "DISCONNECT 82");
+    assert.equal(client.state, "ended");
+  }
+});
