@@ -20,6 +20,7 @@ export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, st
  * and sockets give Buffers, copies nothing.
  */
 export function ownBytes(source: Uint8Array, start: number, end: number): Uint8Array {
+  if (source.constructor === Uint8Array) return source.slice(start, end);
   const copy = new Uint8Array(end - start);
   copyBytes(copy, 0, source, start, end);
   return copy;

@@ -9,12 +9,15 @@ export class Queue {
   length = 0;
   /** Sum of `countedBytes` of the waiting messages. */
   bytes = 0;
+  /** Those of QoS 0 among them. */
+  qos0 = 0;
 
   push(outgoing: Outgoing): void {
     if (this.length === this.slots.length) this.resize(this.slots.length * 2);
     this.slots[(this.head + this.length) & (this.slots.length - 1)] = outgoing;
     this.length++;
     this.bytes += outgoing.message.countedBytes;
+    if (outgoing.qos === 0) this.qos0++;
   }
 
   peek(): Outgoing | undefined {
@@ -28,6 +31,7 @@ export class Queue {
     this.head = (this.head + 1) & (this.slots.length - 1);
     this.length--;
     this.bytes -= outgoing.message.countedBytes;
+    if (outgoing.qos === 0) this.qos0--;
     if (this.length === 0 && this.slots.length > 1024) this.resize(SLOTS_MIN);
     return outgoing;
   }
