@@ -85,7 +85,7 @@ async function runSuite({ name, budgetSeconds, covers = [] }: Suite): Promise<Ou
   const events = run({
     files,
     concurrency: availableParallelism(),
-    timeout: budgetSeconds * 4 * 1000,
+    timeout: Math.max(60, 2 * budgetSeconds) * 1000,
     ...(covers.length > 0 && { coverage: true, coverageIncludeGlobs: covers.map((folder) => `src/${folder}/**`) }),
   });
   for await (const { type, data } of events) {

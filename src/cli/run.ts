@@ -13,7 +13,7 @@ import { TcpListener } from "../transport/tcp.ts";
 
 const STOP_MS_MAX = 4_500;
 /** File descriptors that are not clients: listeners, log, standard streams, epoll and the like. */
-const DESCRIPTORS_RESERVED = 64;
+const DESCRIPTORS_RESERVED = 48;
 
 /** Runs the broker until a signal ends it. Resolves with the exit code: 0 stopped as asked, 1 failed to start. */
 export async function run(settings: Settings): Promise<number> {
@@ -79,13 +79,21 @@ function accessOf(settings: Settings): Access {
   }
 }
 
-/** Fewer clients when the system allows fewer open files: better to refuse one client than to fail to accept any. */
+/**
+ * Fewer clients when the system allows fewer open files: it would turn connections away itself, and could not say why.
+ * A fifth is left to connections that have not sent their CONNECT yet.
+ */
 function withinDescriptors(limits: Limits, log: Log): Limits {
   const descriptors = openFilesMax();
-  if (descriptors === undefined || limits.clients + DESCRIPTORS_RESERVED <= descriptors) return limits;
-  const clients = Math.max(1, descriptors - DESCRIPTORS_RESERVED);
-  log.warn(`At most ${clients} clients: the system allows ${descriptors} open files (LimitNOFILE=, ulimit -n)`);
-  return { ...limits, clients };
+  if (descriptors === undefined) return limits;
+  const available = Math.max(2, descriptors - DESCRIPTORS_RESERVED);
+  if (limits.clients + limits.connecting <= available) return limits;
+  const connecting = Math.min(limits.connecting, Math.max(1, Math.floor(available / 5)));
+  const clients = Math.min(limits.clients, available - connecting);
+  if (clients < limits.clients) {
+    log.warn(`At most ${clients} clients: the system allows ${descriptors} open files (LimitNOFILE=, ulimit -n)`);
+  }
+  return { ...limits, clients, connecting };
 }
 
 /** The soft limit of this process; undefined where it cannot be read. */

@@ -26,11 +26,11 @@ import { publishWill } from "./will.ts";
 
 /** The fixed header adds at most five bytes to the largest Remaining Length. */
 const PACKET_BYTES_MAX = VARIABLE_BYTE_INTEGER_MAX + 5;
-/** Connections that have not sent their CONNECT yet, beyond `clients`. */
-const AWAITING_CONNECT_MAX = 1024;
 /** Denials of one kind are logged once in so long for each client and topic. */
 const DENIAL_LOG_INTERVAL_MS = 60_000;
 const DENIAL_LOG_MAX = 10_000;
+/** Characters of a client identifier and of a topic that tell denials apart: both may have 65,535. */
+const DENIAL_TEXT_MAX = 128;
 
 /** Everything the broker is given; see ports.ts for what each promises. */
 export interface World {
@@ -110,7 +110,7 @@ export class Broker {
     const connection = new Connection(this, link);
     this.counters.connectionsAccepted++;
     this.connections.add(connection);
-    if (this.stopping || this.connections.size > this.limits.clients + AWAITING_CONNECT_MAX) {
+    if (this.stopping || this.connections.size > this.limits.clients + this.limits.connecting) {
       this.counters.connectionsRefused++;
       connection.close(this.stopping ? "the broker is stopping" : "too many connections", undefined);
       link.destroy();
@@ -172,8 +172,7 @@ export class Broker {
 
   /** Waits for a hook or an access decision on behalf of one connection, which reads nothing meanwhile. */
   wait<T>(connection: Connection, promise: Promise<T>, then: (value: T) => void, failed: () => void): void {
-    connection.splitter.pause();
-    connection.link.pauseReading();
+    connection.awaitAnswer();
     const goOn = (next: () => void): void => {
       this.turn();
       connection.whenAnswered(next);
@@ -310,7 +309,7 @@ export class Broker {
 
   /** One line for each client, operation and topic in a while: a denied sensor must not fill the log. */
   logDenied(client: Client, operation: "publish" | "subscribe", topic: string, code: number): void {
-    const key = `${client.clientId}\u0000${operation}\u0000${topic}`;
+    const key = `${client.clientId.slice(0, DENIAL_TEXT_MAX)}\u0000${operation}\u0000${topic.slice(0, DENIAL_TEXT_MAX)}`;
     const loggedMs = this.denials.get(key);
     if (loggedMs !== undefined && this.nowMs - loggedMs < DENIAL_LOG_INTERVAL_MS) return;
     if (this.denials.size >= DENIAL_LOG_MAX) this.denials.clear();

@@ -8,7 +8,7 @@ import {
   reasonText,
 } from "../codec/reason.ts";
 import { isUtf8, utf8Length } from "../codec/text.ts";
-import { isTopicName } from "../topic/name.ts";
+import { isTopicName, levelCount } from "../topic/name.ts";
 import { beginAuthentication } from "./authentication.ts";
 import type { Broker } from "./broker.ts";
 import { Client } from "./client.ts";
@@ -109,12 +109,26 @@ export function establish(
   const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, broker.options.topicAliasMaximum);
   if (broker.options.autoTopicAlias && aliasMaximum > 0) connection.outgoingAliases = new OutgoingAliases(aliasMaximum);
   if (broker.hooks.has("onSessionEstablish")) broker.hooks.notify("onSessionEstablish", client, connect);
-  connection.send(connackOf(connection, connect, sessionPresent, proof));
+  if (!connection.send(connackOf(connection, connect, sessionPresent, proof))) {
+    // It would wait for CONNACK for ever.
+    broker.counters.connectionsRefused++;
+    connection.close(`accepts no packet large enough for CONNACK, ${connection.maximumPacketSize} bytes`, undefined);
+    connection.link.end();
+  }
+  if (isClosed(connection)) {
+    session.detach(undefined);
+    return;
+  }
   session.resume(connection);
   broker.connectionEstablished(connection, sessionPresent);
   connection.established();
   session.pump();
   if (broker.hooks.has("onSessionEstablished")) broker.hooks.notify("onSessionEstablished", client, connect);
+}
+
+/** True when a hook that heard of the new session has ended its connection: asked anew, whatever the state was before. */
+function isClosed(connection: Connection): boolean {
+  return connection.state === ConnectionState.Closed;
 }
 
 /**
@@ -238,6 +252,9 @@ function objectionTo(broker: Broker, connect: Connect): { code: ConnackReasonCod
   if (will === undefined) return undefined;
   if (!isTopicName(will.topicName))
     return { code: ReasonCode.TopicNameInvalid, reason: "will topic is not a topic name" };
+  if (levelCount(will.topicName) > limits.topicLevels) {
+    return { code: ReasonCode.TopicNameInvalid, reason: `will topic has more than ${limits.topicLevels} levels` };
+  }
   if (will.qos > options.maximumQos) {
     return { code: ReasonCode.QosNotSupported, reason: `will QoS ${will.qos} is above ${options.maximumQos}` };
   }

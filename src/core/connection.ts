@@ -55,6 +55,9 @@ const ALLOWED: readonly number[] = [
   0,
 ];
 
+/** Receivers of a topic that a connection remembers by itself; the route to more costs more than finding it again. */
+const LAST_ROUTE_TARGETS_MAX = 16;
+
 /** Output beyond the budget for messages can only be answers: then we stop reading until the peer takes them. */
 const ANSWER_BYTES_MAX = 64 * 1024;
 
@@ -83,6 +86,8 @@ export class Connection implements LinkHandler, FrameSink, Timed {
   authentication: Authentication | undefined = undefined;
   /** A 3.x bridge that said so in its protocol level. */
   bridge = false;
+  /** QoS 2 messages received here and not released yet: what Receive Maximum counts, 5.0 [MQTT-3.3.4-7]. */
+  unreleased = 0;
   /** PUBLISH packets handed to the link since it last took everything. */
   pendingPackets = 0;
   /** The Topic Name that was last found acceptable from this client. */
@@ -92,6 +97,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
   private lastRouteName = "";
   private lastReceivedMs: number;
   private readingPaused = false;
+  private waits = false;
   private stalledSinceMs = 0;
   private stalledAtBytes = 0;
 
@@ -135,7 +141,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     if (this.readingPaused) {
       this.readingPaused = false;
       this.lastReceivedMs = this.broker.nowMs;
-      this.link.resumeReading();
+      if (!this.waits) this.link.resumeReading();
     }
     if (this.state === ConnectionState.Connected) this.session.pump();
     this.broker.reschedule();
@@ -259,6 +265,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     else {
       // 5.0 [MQTT-4.3.3-11]: PUBCOMP answers every PUBREL; the code tells that we did not know the identifier.
       const known = session.incoming?.delete(packetIdentifier) === true;
+      if (known && this.unreleased > 0) this.unreleased--;
       this.sendAck(
         PacketType.PUBCOMP,
         packetIdentifier,
@@ -322,9 +329,9 @@ export class Connection implements LinkHandler, FrameSink, Timed {
 
   /**
    * Any packet but the hot ones. What is too large for the client loses its User Properties and Reason String; if that
-   * is not enough it is not sent at all, 5.0 [MQTT-3.1.2-24].
+   * is not enough it is not sent at all, 5.0 [MQTT-3.1.2-24], and false returned.
    */
-  send(packet: Packet): void {
+  send(packet: Packet): boolean {
     const { broker, link } = this;
     let outgoing = packet;
     if (broker.hooks.has("onPacketEncode")) outgoing = this.passToEncodeHooks(packet);
@@ -332,13 +339,14 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       this.maximumPacketSize === Number.POSITIVE_INFINITY
         ? encodePacket(outgoing, this.protocolVersion)
         : encodeWithin(outgoing, this.protocolVersion, this.maximumPacketSize);
-    if (bytes === undefined) return;
+    if (bytes === undefined) return false;
     const at = link.reserve(bytes.length);
     copyBytes(link.batch, at, bytes, 0, bytes.length);
     broker.counters.packetsSent++;
     broker.counters.bytesSent += bytes.length;
     this.tracePacket("sent", outgoing);
     if (broker.hooks.has("onPacketSent")) broker.hooks.notify("onPacketSent", this.client, outgoing, bytes);
+    return true;
   }
 
   passToEncodeHooks(packet: Packet): Packet {
@@ -373,8 +381,11 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       return lastRoute;
     }
     const route = broker.router.route(topicName);
-    this.lastRoute = route;
-    this.lastRouteName = topicName;
+    // A connection that publishes no more keeps it when it holds no longer, so it has to be small.
+    if (route.targets.length <= LAST_ROUTE_TARGETS_MAX) {
+      this.lastRoute = route;
+      this.lastRouteName = topicName;
+    }
     return route;
   }
 
@@ -386,14 +397,22 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     this.scheduleKeepAlive();
   }
 
+  /** Handles nothing more of what the client sends until `whenAnswered`. */
+  awaitAnswer(): void {
+    this.waits = true;
+    this.splitter.pause();
+    this.link.pauseReading();
+  }
+
   /** What the connection waited for is known; it reads on afterwards. Nothing happens when it closed meanwhile. */
   whenAnswered(next: () => void): void {
     if (this.state === ConnectionState.Closed) return;
+    this.waits = false;
     // It was kept from being heard meanwhile, so its silence does not count.
     this.lastReceivedMs = this.broker.nowMs;
     try {
       next();
-      this.link.resumeReading();
+      if (!this.readingPaused) this.link.resumeReading();
       this.splitter.resume();
     } catch (error) {
       this.fail(error);

@@ -10,6 +10,13 @@ export const LIMITS = {
     max: 10_000_000,
     reason: "open connections, each a file descriptor and some 10 kB",
   },
+  connecting: {
+    unit: "count",
+    default: 1024,
+    min: 1,
+    max: 1_000_000,
+    reason: "connections beyond `clients`: they have not sent their CONNECT yet, or are told that there is no place",
+  },
   connectBytes: {
     unit: "bytes",
     default: 64 * 1024,

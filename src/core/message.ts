@@ -20,8 +20,8 @@ export class Message {
   payloadEnd: number;
   /** The Topic Name in UTF-8, shared with the route it took. */
   topicBytes: Uint8Array | undefined;
-  /** It is what its topic retains at present. */
-  retained: boolean;
+  /** Greater than 0 while it is what its topic retains, and then greater than that of all retained before it. */
+  retainedSequence: number;
   private kept: boolean;
 
   constructor(
@@ -43,7 +43,7 @@ export class Message {
     this.payloadStart = payloadStart;
     this.payloadEnd = payloadEnd;
     this.topicBytes = undefined;
-    this.retained = false;
+    this.retainedSequence = 0;
     this.kept = false;
   }
 

@@ -132,11 +132,13 @@ function checkCapabilities(connection: Connection, publish: Publish): void {
   }
 }
 
-/** 5.0 [MQTT-3.3.4-7] [-8]: a 3.x client was not told a maximum and is bounded by its packet identifiers alone. */
+/**
+ * 5.0 [MQTT-3.3.4-7] [-8]: a 3.x client was not told a maximum and is bounded by its packet identifiers alone. What an
+ * earlier connection left unreleased does not count, 5.0 §4.9.
+ */
 function checkReceiveMaximum(connection: Connection): void {
-  const underWay = connection.session.incoming?.size ?? 0;
   const { receiveMaximum } = connection.broker.options;
-  if (connection.protocolVersion !== 5 || underWay < receiveMaximum) return;
+  if (connection.protocolVersion !== 5 || connection.unreleased < receiveMaximum) return;
   throw new ProtocolError(
     ReasonCode.ReceiveMaximumExceeded,
     "5.0 [MQTT-3.3.4-7]",
@@ -185,6 +187,7 @@ function acknowledge(
   if (qos === 2 && (code < 0x80 || connection.protocolVersion < 5)) {
     session.incoming ??= new Set();
     session.incoming.add(packetIdentifier);
+    connection.unreleased++;
   }
   const type = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC;
   if (reason === undefined && properties.userProperties === undefined) {

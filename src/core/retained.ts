@@ -2,7 +2,7 @@ import { RetainedIndex } from "../topic/retained.ts";
 import type { Broker } from "./broker.ts";
 import type { Timed } from "./deadlines.ts";
 import type { Message } from "./message.ts";
-import type { Subscription } from "./subscription.ts";
+import type { Session } from "./session.ts";
 
 const SWEEP_INTERVAL_MS = 60_000;
 
@@ -12,6 +12,8 @@ export class Retained implements Timed {
   dueMs = 0;
   /** Payload and topic bytes of all of them but the broker's own figures. */
   bytes = 0;
+  /** Of the message that was retained last. */
+  sequence = 0;
   /** Those under `$SYS`, which are the broker's own and count towards no limit. */
   private ownCount = 0;
   private readonly index = new RetainedIndex<Message>();
@@ -62,15 +64,15 @@ export class Retained implements Timed {
   }
 
   private put(message: Message, before: Message | undefined): void {
-    if (before !== undefined) before.retained = false;
-    message.retained = true;
+    if (before !== undefined) before.retainedSequence = 0;
+    message.retainedSequence = ++this.sequence;
     this.index.set(message.topicName, message);
   }
 
   remove(topicName: string): boolean {
     const removed = this.index.delete(topicName);
     if (removed === undefined) return false;
-    removed.retained = false;
+    removed.retainedSequence = 0;
     if (isOwn(topicName)) this.ownCount--;
     else this.bytes -= removed.countedBytes;
     return true;
@@ -107,28 +109,34 @@ function isOwn(topicName: string): boolean {
 }
 
 /**
- * The retained messages that one new subscription is still to be sent: handed out as the client takes
- * them, so that a subscription to everything needs no room for everything.
+ * The retained messages that one new subscription is still to be sent: looked up when its turn comes, and handed out as
+ * the client takes them. So neither a subscription to everything nor ten thousand of them need room for everything.
  */
 export class RetainedBacklog {
-  readonly subscription: Subscription;
-  private readonly messages: Message[];
+  private readonly topicFilter: string;
+  private readonly broker: Broker;
+  private readonly sequence: number;
+  private messages: Message[] | undefined = undefined;
   private position = 0;
 
-  constructor(messages: Message[], subscription: Subscription) {
-    this.messages = messages;
-    this.subscription = subscription;
+  constructor(topicFilter: string, broker: Broker) {
+    this.topicFilter = topicFilter;
+    this.broker = broker;
+    this.sequence = broker.retained.sequence;
   }
 
-  get done(): boolean {
-    return this.position >= this.messages.length;
-  }
-
-  /** Skips what was replaced or removed since: a receiver must not get an old value after the new one. */
-  next(nowMs: number): Message | undefined {
+  /**
+   * The next message, undefined after the last. What was stored, replaced or removed since the subscription is passed
+   * over: the receiver got the new one, and must not get an old value after it.
+   */
+  next(session: Session): Message | undefined {
+    const { broker } = this;
+    this.messages ??= broker.retainedFor(session, this.topicFilter);
     while (this.position < this.messages.length) {
       const message = this.messages[this.position++]!;
-      if (message.retained && message.expiresAtMs > nowMs) return message;
+      const { retainedSequence } = message;
+      const isWanted = retainedSequence > 0 && retainedSequence <= this.sequence;
+      if (isWanted && message.expiresAtMs > broker.nowMs) return message;
     }
     return undefined;
   }

@@ -35,7 +35,8 @@ export class Session implements Timed {
   incoming: Set<number> | undefined = undefined;
   inflight: Inflight | undefined = undefined;
   queue: Queue | undefined = undefined;
-  backlogs: RetainedBacklog[] | undefined = undefined;
+  /** Retained messages that are still to be sent, by the subscription that asked for them, in the order of asking. */
+  backlogs: Map<Subscription, RetainedBacklog> | undefined = undefined;
   /** Response Information it was given; only this session may subscribe below it. */
   responseTopic: string | undefined = undefined;
   delayedWill: { will: Will; dueMs: number } | undefined = undefined;
@@ -82,10 +83,13 @@ export class Session implements Timed {
   ): void {
     const { connection, broker } = this;
     if (qos === 0) {
-      if (connection !== undefined) this.deliverQos0(connection, message, retain, subscriptionIdentifiers);
-      else if (broker.options.queue.qos0 && this.keepsWhileAway) {
-        this.enqueue(new Outgoing(message, 0, retain, subscriptionIdentifiers, group, broker.nowMs));
-      }
+      // 5.0 [MQTT-4.6.0-6]: what was kept while the client was away is not overtaken.
+      const queues =
+        connection === undefined
+          ? broker.options.queue.qos0 && this.keepsWhileAway
+          : this.queue !== undefined && this.queue.qos0 > 0;
+      if (queues) this.enqueue(new Outgoing(message, 0, retain, subscriptionIdentifiers, group, broker.nowMs));
+      else if (connection !== undefined) this.deliverQos0(connection, message, retain, subscriptionIdentifiers);
       return;
     }
     if (connection === undefined && !this.keepsWhileAway) return;
@@ -104,14 +108,17 @@ export class Session implements Timed {
     }
   }
 
-  /** Everything that can go out now: first what must be sent again, then what waits, then retained messages. */
+  /**
+   * Everything that can go out now: first what must be sent again, then what waits, then retained messages. Hooks hear
+   * of each message and may end the connection, so that is asked again and again.
+   */
   pump(): void {
     const { connection } = this;
     if (connection === undefined) return;
     if (this.resends !== undefined) this.pumpResends(connection, this.resends);
     if (this.resends !== undefined) return;
     const { queue } = this;
-    while (queue !== undefined && queue.length > 0 && connection.writable) {
+    while (queue !== undefined && queue.length > 0 && connection.writable && this.connection === connection) {
       const next = queue.peek()!;
       if (next.qos !== 0 && !this.canStart(connection)) break;
       this.dequeue(queue);
@@ -167,20 +174,22 @@ export class Session implements Timed {
     const { broker, delayedWill } = this;
     this.delayedWill = undefined;
     this.connection = undefined;
+    // From now on nothing is kept for it, whoever still holds on to it.
+    this.expiryIntervalSeconds = 0;
+    this.backlogs = undefined;
     broker.deadlines.cancel(this);
     broker.forgetSession(this);
     for (const subscription of this.subscriptions.values()) broker.removeSubscription(subscription);
     this.subscriptions.clear();
     this.dropInflight();
     this.handOverWaiting(() => true);
-    this.backlogs = undefined;
     if (this.responseTopic !== undefined) broker.router.responseTopics.delete(this.responseTopic);
     if (delayedWill !== undefined) broker.publishWill(this, delayedWill.will);
   }
 
   /** The subscription is gone or was replaced: what it was still to be sent of retained messages is not sent. */
   dropBacklog(subscription: Subscription): void {
-    this.backlogs = this.backlogs?.filter((backlog) => backlog.subscription !== subscription);
+    this.backlogs?.delete(subscription);
   }
 
   onDue(nowMs: number): void {
@@ -379,12 +388,12 @@ export class Session implements Timed {
   private pumpBacklogs(connection: Connection): void {
     const { backlogs } = this;
     if (backlogs === undefined) return;
-    while (backlogs.length > 0) {
-      const backlog = backlogs[0]!;
-      while (connection.writable) {
-        const { subscription } = backlog;
+    for (const [subscription, backlog] of backlogs) {
+      // A hook may have dropped it from inside the loop.
+      while (backlogs.has(subscription)) {
+        if (!connection.writable || this.connection !== connection) return;
         if (subscription.qos !== 0 && (this.waiting !== 0 || !this.canStart(connection))) return;
-        const message = backlog.next(this.broker.nowMs);
+        const message = backlog.next(this);
         if (message === undefined) break;
         this.deliver(
           message,
@@ -397,10 +406,9 @@ export class Session implements Timed {
           this.broker.hooks.notify("onRetainPublished", this.client, packetOf(message));
         }
       }
-      if (!backlog.done) return;
-      backlogs.shift();
+      backlogs.delete(subscription);
     }
-    this.backlogs = undefined;
+    if (this.backlogs === backlogs) this.backlogs = undefined;
   }
 
   private complete(outgoing: Outgoing, reasonCode: PubackReasonCode): void {
@@ -419,7 +427,9 @@ export class Session implements Timed {
   }
 
   private release(outgoing: Outgoing): void {
-    this.inflight!.remove(outgoing);
+    // A hook may have ended the session from inside the sending, and all that was under way with it.
+    if (this.inflight?.get(outgoing.packetIdentifier) !== outgoing) return;
+    this.inflight.remove(outgoing);
     this.broker.counters.inflight--;
     if (outgoing.sentOnConnection) this.underWay--;
   }

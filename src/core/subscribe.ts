@@ -2,9 +2,10 @@ import { PacketType, type Qos } from "../codec/constants.ts";
 import { RetainHandling, type Subscribe, type SubscribeEntry, type Unsubscribe } from "../codec/packet.ts";
 import { ProtocolError, ReasonCode, type SubackReasonCode, type UnsubackReasonCode } from "../codec/reason.ts";
 import { hasWildcard, isShared, isTopicFilter, levelCount, parseShared } from "../topic/name.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, ConnectionState } from "./connection.ts";
 import { Refusal } from "./hooks.ts";
 import { RetainedBacklog } from "./retained.ts";
+import type { SharedGroup } from "./shared-group.ts";
 import { Subscription } from "./subscription.ts";
 
 /** SUBSCRIBE, §3.8: each entry is granted or refused by itself; retained messages follow the SUBACK. */
@@ -21,7 +22,7 @@ export function handleSubscribe(connection: Connection, incoming: Subscribe): vo
   if (identifier !== undefined && !broker.options.subscriptionIdentifiers) {
     refusedAll ??= ReasonCode.SubscriptionIdentifiersNotSupported;
   }
-  const backlogs: RetainedBacklog[] = [];
+  const backlogs = new Map<Subscription, RetainedBacklog>();
   const reasonCodes = subscribe.entries.map((entry) => {
     const code = refusedAll ?? grant(connection, entry, identifier, backlogs);
     if (code >= 0x80) broker.logDenied(client, "subscribe", entry.topicFilter, code);
@@ -34,9 +35,9 @@ export function handleSubscribe(connection: Connection, incoming: Subscribe): vo
     properties: {},
   });
   if (broker.hooks.has("onSubscribed")) broker.hooks.notify("onSubscribed", client, subscribe, reasonCodes);
-  if (backlogs.length === 0) return;
+  if (backlogs.size === 0) return;
   if (session.backlogs === undefined) session.backlogs = backlogs;
-  else session.backlogs.push(...backlogs);
+  else for (const [subscription, backlog] of backlogs) session.backlogs.set(subscription, backlog);
   session.pump();
 }
 
@@ -51,16 +52,21 @@ export function handleUnsubscribe(connection: Connection, incoming: Unsubscribe)
     // Nobody can be kept from unsubscribing: when a hook throws, the packet holds as it came.
     if (!(verdict instanceof Refusal || typeof verdict === "symbol")) unsubscribe = verdict;
   }
+  const groups = new Set<SharedGroup>();
   const reasonCodes = unsubscribe.topicFilters.map((topicFilter): UnsubackReasonCode => {
+    demandTopicFilter(topicFilter);
     const subscription = session.subscriptions.get(topicFilter);
     // 5.0 [MQTT-3.10.4-1]: compared character by character.
     if (subscription === undefined) return ReasonCode.NoSubscriptionExisted;
     session.subscriptions.delete(topicFilter);
     broker.removeSubscription(subscription);
-    const { group } = subscription;
-    if (group !== undefined) session.handOverWaiting((outgoing) => outgoing.group === group);
+    if (subscription.group !== undefined) groups.add(subscription.group);
     return ReasonCode.Success;
   });
+  // Once for all of them, since each time the whole queue is gone through.
+  if (groups.size > 0) {
+    session.handOverWaiting((outgoing) => outgoing.group !== undefined && groups.has(outgoing.group));
+  }
   connection.send({
     type: PacketType.UNSUBACK,
     packetIdentifier: incoming.packetIdentifier,
@@ -74,20 +80,13 @@ function grant(
   connection: Connection,
   entry: SubscribeEntry,
   identifier: number | undefined,
-  backlogs: RetainedBacklog[],
+  backlogs: Map<Subscription, RetainedBacklog>,
 ): SubackReasonCode {
   const { broker, client, session } = connection;
   const { options, limits } = broker;
   const { topicFilter } = entry;
-  const shared = isShared(topicFilter) ? parseShared(topicFilter) : undefined;
+  const shared = demandTopicFilter(topicFilter);
   const filter = shared?.filter ?? topicFilter;
-  if ((isShared(topicFilter) && shared === undefined) || !isTopicFilter(filter)) {
-    throw new ProtocolError(
-      ReasonCode.TopicFilterInvalid,
-      "5.0 [MQTT-4.7.1-1]",
-      `Not a valid Topic Filter: ${topicFilter}`,
-    );
-  }
   if (shared !== undefined && entry.noLocal) {
     throw new ProtocolError(ReasonCode.ProtocolError, "5.0 [MQTT-3.8.3-4]", "No Local on a shared subscription");
   }
@@ -102,6 +101,8 @@ function grant(
     if (session.subscriptions.size >= limits.subscriptionsPerSession) return ReasonCode.QuotaExceeded;
     if (broker.counters.subscriptions >= limits.subscriptions) return ReasonCode.QuotaExceeded;
   }
+  // A hook has ended the connection, and with it perhaps the session: nobody would ever remove what is added now.
+  if (connection.state === ConnectionState.Closed) return ReasonCode.UnspecifiedError;
   const qos = Math.min(entry.qos, options.maximumQos) as Qos;
   const subscription = new Subscription(
     session,
@@ -119,11 +120,21 @@ function grant(
   const wantsRetained =
     entry.retainHandling === RetainHandling.SendAtSubscribe ||
     (entry.retainHandling === RetainHandling.SendIfNew && before === undefined);
-  if (shared === undefined && wantsRetained) {
-    const messages = broker.retainedFor(session, filter);
-    if (messages.length > 0) backlogs.push(new RetainedBacklog(messages, subscription));
+  if (shared === undefined && wantsRetained && broker.retained.size > 0) {
+    backlogs.set(subscription, new RetainedBacklog(filter, broker));
   }
   return qos;
+}
+
+/** Throws ProtocolError for a filter that is none, 5.0 §4.7; returns the parts of a shared one. */
+function demandTopicFilter(topicFilter: string): ReturnType<typeof parseShared> {
+  const shared = parseShared(topicFilter);
+  if (shared !== undefined || (isTopicFilter(topicFilter) && !isShared(topicFilter))) return shared;
+  throw new ProtocolError(
+    ReasonCode.TopicFilterInvalid,
+    "5.0 [MQTT-4.7.1-1]",
+    `Not a valid Topic Filter: ${topicFilter}`,
+  );
 }
 
 /** A hook may refuse with any code; SUBACK carries only some, 5.0 §3.9.3. */

@@ -23,7 +23,8 @@ export class StreamLink implements Link, Flushable {
   batch: Uint8Array = EMPTY;
   private readonly stream: Duplex;
   private readonly turn: Turn;
-  private readonly copies: boolean;
+  /** The peer may be in this process, and answer from inside a write: so it is written to when the core is done. */
+  private readonly defers: boolean;
   /** undefined once it has heard `onClose`. */
   private handler: LinkHandler | undefined;
   /** The batch once more, as the pool's type. */
@@ -42,7 +43,7 @@ export class StreamLink implements Link, Flushable {
     this.stream = stream;
     this.peer = peer;
     this.turn = turn;
-    this.copies = !(stream instanceof Socket);
+    this.defers = !(stream instanceof Socket);
   }
 
   /** Connects the link with the core and follows the stream's end. The bytes are handed in with `receive`. */
@@ -114,7 +115,6 @@ export class StreamLink implements Link, Flushable {
       if (this.used > 0 && this.used + size > BATCH_BYTES_MAX) this.write();
       else if (this.turn.full) this.turn.flush();
     }
-    // Asked only now, since an in-process peer may have closed the link from inside the write.
     if (this.room < 0) {
       this.batch = size <= SCRAP.length ? SCRAP : Buffer.allocUnsafeSlow(size);
       return 0;
@@ -156,19 +156,33 @@ export class StreamLink implements Link, Flushable {
     this.writtenBytes += bytes.length;
     this.used = 0;
     this.hold(EMPTY);
+    if (this.defers) {
+      // Only a socket is known to be done with the bytes once it says so: a PassThrough still hands them on.
+      this.writeCorked(Buffer.from(bytes));
+      return;
+    }
     try {
-      if (this.copies) {
-        // Only a socket is known to be done with the bytes once it says so: a PassThrough still hands them on.
-        stream.write(Buffer.from(bytes), this.onWritten);
-      } else {
-        // A callback would cost more than the rest of the write; mostly the system takes all of it at once.
-        stream.write(bytes);
-        if (stream.writableLength > 0) stream.write(EMPTY, this.onWritten);
-      }
+      // A callback would cost more than the rest of the write; mostly the system takes all of it at once.
+      stream.write(bytes);
+      if (stream.writableLength > 0) stream.write(EMPTY, this.onWritten);
     } catch (error) {
       stream.destroy(error as Error);
     }
     if (this.writing === buffer && stream.writableLength === 0) this.release();
+  }
+
+  /** The stream holds the bytes until whoever sends them, in the end the core, has returned. */
+  private writeCorked(bytes: Buffer): void {
+    const { stream } = this;
+    stream.cork();
+    stream.write(bytes, this.onWritten);
+    process.nextTick(() => {
+      try {
+        stream.uncork();
+      } catch (error) {
+        stream.destroy(error as Error);
+      }
+    });
   }
 
   /** The stream has taken the write, so its buffer serves the next link. */
@@ -190,9 +204,11 @@ export class StreamLink implements Link, Flushable {
   private finish(): void {
     const { stream } = this;
     if (this.used > 0 && this.writing === undefined) this.write();
+    else if (this.used > 0 && this.defers) this.writeCorked(this.buffer.subarray(0, this.used));
     else if (this.used > 0) stream.write(this.buffer.subarray(0, this.used));
     this.drop();
-    stream.end();
+    if (this.defers) process.nextTick(() => stream.end());
+    else stream.end();
     // Bytes left unread at the close would make it a reset, which takes our last packet from the peer again.
     stream.resume();
     this.linger = setTimeout(() => stream.destroy(), LINGER_MS).unref();

@@ -7,6 +7,7 @@ import { Stage } from "./stage.ts";
 /** Those with a test below or in the file that is named. */
 const TESTED: Record<LimitName, string> = {
   clients: "here",
+  connecting: "here",
   connectBytes: "here",
   connectTimeoutMs: "here",
   inflight: "here",
@@ -100,6 +101,19 @@ test("connectBytes: later packets may be larger", () => {
   const client = new Stage({ limits: { connectBytes: 64 } }).connect("a").subscribed("t");
   client.publish("t", "x".repeat(100));
   assert.equal(client.takePayloads()[0]?.length, 100);
+});
+
+test("connecting: so many silent connections beyond `clients`, one more is cut off, counted and logged", () => {
+  const stage = new Stage({ limits: { clients: 1, connecting: 2 } });
+  const client = stage.connect("a").subscribed("t");
+  const silent = [stage.open(), stage.open(), stage.open()];
+  assert.deepEqual(
+    silent.map(({ state }) => state),
+    ["open", "open", "destroyed"],
+  );
+  assert.equal(stage.counters.connectionsRefused, 1);
+  assert.equal(stage.log.of("Connection refused")[0]?.reason, "too many connections");
+  assert.equal(client.state, "open");
 });
 
 test("connectTimeoutMs: silence before CONNECT ends the connection, half a CONNECT does not help", () => {

@@ -1,16 +1,15 @@
-import { parentPort, workerData } from "node:worker_threads";
 import { ATTACKS, type Attacker } from "./attacks.ts";
 import { SeededRandom } from "./random.ts";
 
-/** Runs in a thread of its own, so that the well-behaved clients are not slowed down by making up attacks. */
-export interface AttackersData {
+/** What storm.ts starts this process with, as JSON. It answers with how often each attack was made, and is killed. */
+export interface AttackersOrders {
   port: number;
   seed: number;
   seconds: number;
   attackers: number;
 }
 
-const { port, seed, seconds, attackers } = workerData as AttackersData;
+const { port, seed, seconds, attackers } = JSON.parse(process.argv[2]!) as AttackersOrders;
 const endMs = performance.now() + seconds * 1000;
 const over = (): boolean => performance.now() >= endMs;
 const counts: Record<string, number> = {};
@@ -27,4 +26,4 @@ await Promise.all(
     }
   }),
 );
-parentPort!.postMessage(counts);
+process.send!(counts);

@@ -1,10 +1,10 @@
+import { fork } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { Worker } from "node:worker_threads";
-import { type Lifetime, type RunningBroker, startBroker } from "../smoke/program.ts";
-import type { AttackersData } from "./attackers.ts";
+import { type Lifetime, type Running, type RunningBroker, startBroker } from "../smoke/program.ts";
+import type { AttackersOrders } from "./attackers.ts";
 import { quantile, type Service, WellBehaved } from "./well-behaved.ts";
 
 /** `node test/hostile/storm.ts SECONDS SEED`: eight attackers at full rate, while twenty clients work. */
@@ -12,8 +12,8 @@ export interface StormFigures {
   service: Service;
   p99Ms: number;
   maxMs: number;
-  residentBefore: number;
-  residentAfter: number;
+  before: Memory;
+  after: Memory;
   descriptorsBefore: number;
   descriptorsAfter: number;
   internalErrors: string[];
@@ -25,26 +25,42 @@ export interface StormFigures {
 const ATTACKERS = 8;
 const PAIRS = 10;
 const INTERVAL_MS = 20;
+const WARM_SECONDS = 1.5;
 /** After the storm memory and descriptors have so long to return. */
 const CALM_MS = 10_000;
 /** The last attack of each attacker has so long to end. */
 const ATTACKERS_LATE_SECONDS_MAX = 20;
-const COLLECT = fileURLToPath(new URL("../bench/collect-on-signal.ts", import.meta.url));
+const ATTACKERS_FILE = fileURLToPath(new URL("./attackers.ts", import.meta.url));
+const COLLECT = fileURLToPath(new URL("./collect.ts", import.meta.url));
 
 /** A broker whose memory can be measured: SIGUSR2 collects its garbage. */
 export async function startMeasured(lifetime: Lifetime, words: readonly string[] = []): Promise<RunningBroker> {
   return await startBroker(lifetime, ["--tcp-port", "0", ...words], {
     nodeWords: ["--expose-gc", "--import", COLLECT],
+    // As the collection does for the heap: what malloc has free goes back to the system.
+    env: { MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "65536", MALLOC_MMAP_THRESHOLD_: "65536" },
   });
 }
 
-/** Resident memory in bytes, after what is garbage has been thrown away. */
-export async function settledBytes(pid: number): Promise<number> {
+/** Of a broker, after what is garbage has been thrown away. */
+export interface Memory {
+  /** What the system has given it: some of it lies free in the allocators. */
+  residentBytes: number;
+  /** What it really holds: the heap's objects and buffers. */
+  heldBytes: number;
+}
+
+export async function settledMemory(program: Running): Promise<Memory> {
+  let last = "";
+  // The second and third collect what the first has only let go of.
   for (let round = 0; round < 3; round++) {
-    process.kill(pid, "SIGUSR2");
-    await sleep(100);
+    const before = program.stderr.length;
+    process.kill(program.pid, "SIGUSR2");
+    await program.until(() => program.stderr.endsWith("\n") && program.stderr.length > before, "its memory");
+    last = program.stderr.trimEnd().split("\n").at(-1)!;
+    await sleep(50);
   }
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) * 1024;
+  return JSON.parse(last) as Memory;
 }
 
 export function descriptorsOf(pid: number): number {
@@ -59,26 +75,25 @@ export async function runStorm(lifetime: Lifetime, seconds: number, seed: number
   const clients = new WellBehaved();
   await clients.connect(port, PAIRS);
   clients.start(INTERVAL_MS);
-  await sleep(1000);
+  await sleep(500);
+  // All code has been compiled once when the start is measured; the compiler's memory is not what a storm may cost.
+  await attack({ port, seed: seed + 1, seconds: WARM_SECONDS, attackers: ATTACKERS });
   await clients.stop();
-  const residentBefore = await settledBytes(program.pid);
+  await sleep(2 * WARM_SECONDS * 1000);
+  const before = await settledMemory(program);
 
   clients.start(INTERVAL_MS);
-  const workerData: AttackersData = { port, seed, seconds, attackers: ATTACKERS };
-  const worker = new Worker(new URL("./attackers.ts", import.meta.url), { workerData });
-  const late = AbortSignal.timeout((seconds + ATTACKERS_LATE_SECONDS_MAX) * 1000);
-  const [attacks] = (await once(worker, "message", { signal: late })) as [Record<string, number>];
+  const attacks = await attack({ port, seed, seconds, attackers: ATTACKERS });
   const service = await clients.stop();
-  await worker.terminate();
 
   const calmUntilMs = performance.now() + CALM_MS;
   await clients.disconnect();
-  let residentAfter = await settledBytes(program.pid);
+  let after = await settledMemory(program);
   const hasReturned = (): boolean =>
-    residentAfter - residentBefore < 10 * 2 ** 20 && descriptorsOf(program.pid) <= descriptorsBefore;
+    after.residentBytes - before.residentBytes < 10 * 2 ** 20 && descriptorsOf(program.pid) <= descriptorsBefore;
   while (performance.now() < calmUntilMs && !hasReturned()) {
     await sleep(500);
-    residentAfter = await settledBytes(program.pid);
+    after = await settledMemory(program);
   }
   const descriptorsAfter = descriptorsOf(program.pid);
   const { code: exitCode } = await program.stop();
@@ -86,8 +101,8 @@ export async function runStorm(lifetime: Lifetime, seconds: number, seed: number
     service,
     p99Ms: quantile(service.latenciesMs, 0.99),
     maxMs: quantile(service.latenciesMs, 1),
-    residentBefore,
-    residentAfter,
+    before,
+    after,
     descriptorsBefore,
     descriptorsAfter,
     internalErrors: program.stdout.split("\n").filter((line) => /internal error/i.test(line)),
@@ -96,15 +111,28 @@ export async function runStorm(lifetime: Lifetime, seconds: number, seed: number
   };
 }
 
+/** A process of its own, so that the well-behaved clients are not slowed down by making up attacks. */
+async function attack(orders: AttackersOrders): Promise<Record<string, number>> {
+  const child = fork(ATTACKERS_FILE, [JSON.stringify(orders)]);
+  try {
+    const late = AbortSignal.timeout((orders.seconds + ATTACKERS_LATE_SECONDS_MAX) * 1000);
+    const [attacks] = await once(child, "message", { signal: late });
+    return attacks as Record<string, number>;
+  } finally {
+    child.kill("SIGKILL");
+  }
+}
+
 /** The figures on a few lines, for people. */
 export function describeStorm(figures: StormFigures): string {
-  const { service, p99Ms, maxMs, residentBefore, residentAfter, descriptorsBefore, descriptorsAfter } = figures;
+  const { service, p99Ms, maxMs, before, after, descriptorsBefore, descriptorsAfter } = figures;
   const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
   const p50Ms = quantile(service.latenciesMs, 0.5);
   return [
     `${service.sent} messages, ${service.lost} lost, ${service.disordered} out of order`,
     `latency ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms, longest ${maxMs.toFixed(1)} ms`,
-    `resident memory ${megabytes(residentBefore)} MB before, ${megabytes(residentAfter)} MB after`,
+    `resident memory ${megabytes(before.residentBytes)} MB before, ${megabytes(after.residentBytes)} MB after`,
+    `held memory ${megabytes(before.heldBytes)} MB before, ${megabytes(after.heldBytes)} MB after`,
     `descriptors ${descriptorsBefore} before, ${descriptorsAfter} after`,
     `internal errors ${figures.internalErrors.length}`,
     `attacks ${Object.entries(figures.attacks)

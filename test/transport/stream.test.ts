@@ -61,7 +61,7 @@ describe("attachStream()", () => {
     assert.equal(String(Buffer.concat(chunks)), "aaaaaaaaaabbbbbbbbbbcccccccccc");
   });
 
-  it("doesn't take the late word of an earlier write for that of a blocked one", async () => {
+  it("writes as one piece what gathers behind a blocked write", async () => {
     let finish: (() => void) | undefined;
     let writes = 0;
     const stream = new Duplex({
@@ -73,16 +73,34 @@ describe("attachStream()", () => {
     });
     const heard = new Heard();
     const link = attachStream(stream, () => heard, new Turn(), "inner");
-    // Three batches, of which two are written at once, before the first one's callback runs.
     for (let index = 0; index < 130; index++) send(link, Buffer.alloc(1024));
     await turns(3);
     assert.deepEqual([writes, heard.drains, link.blocked, link.pendingBytes], [2, 0, true, 66 * 1024]);
     finish?.();
     await turns(3);
-    assert.deepEqual([writes, link.pendingBytes], [3, 2 * 1024]);
-    finish?.();
+    assert.deepEqual([writes, heard.drains, link.blocked, link.pendingBytes], [2, 1, false, 0]);
+  });
+
+  it("lets no stream answer before whoever sends has returned", async () => {
+    let writes = 0;
+    const stream = new Duplex({
+      read() {},
+      write(_chunk, _encoding, done) {
+        writes++;
+        done();
+      },
+      final(done) {
+        writes++;
+        done();
+      },
+    });
+    const heard = new Heard();
+    const link = attachStream(stream, () => heard, new Turn(2048), "inner");
+    for (let index = 0; index < 200; index++) send(link, Buffer.alloc(1024));
+    link.end();
+    assert.equal(writes, 0);
     await turns(3);
-    assert.deepEqual([heard.drains, link.blocked, link.pendingBytes], [1, false, 0]);
+    assert.deepEqual([writes, heard.closes, heard.late], [3, [undefined], []]);
   });
 
   it("closes the link when a stream throws from its write", async () => {
@@ -112,8 +130,8 @@ describe("attachStream()", () => {
     });
     const link = attachStream(stream, () => heard, turn, "inner");
     for (let index = 0; index < 100; index++) send(link, Buffer.alloc(1024));
-    assert.deepEqual([link.pendingBytes, link.blocked], [0, false]);
     await turns(5);
+    assert.deepEqual([link.pendingBytes, link.blocked], [0, false]);
     assert.deepEqual([heard.closes, heard.drains, heard.late], [[undefined], 0, []]);
   });
 
