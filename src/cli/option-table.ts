@@ -384,7 +384,7 @@ export const OPTION_TABLE: readonly Option[] = [
     group: "Compatibility",
     key: "mqtt.compat.noInheritedPropertiesOnAck",
     type: BOOLEAN,
-    default: false,
+    default: true,
     help: "Don't copy the User Properties of a PUBLISH to its acknowledgement",
   },
 

@@ -35,7 +35,7 @@ export interface BrokerOptions {
     passiveClientDisconnect: boolean;
     /** Send Response Information even when it was not requested. */
     alwaysReturnResponseInfo: boolean;
-    /** Do not copy User Properties of a PUBLISH to its acknowledgement. */
+    /** Do not copy User Properties of a PUBLISH to its acknowledgement, as mochi does: clients exist that cannot read them. */
     noInheritedPropertiesOnAck: boolean;
   };
   /** What identifies a session: a client id of its own for each user, or one for all. */
@@ -78,7 +78,7 @@ export function defaultOptions(): BrokerOptions {
       obscureNotAuthorized: false,
       passiveClientDisconnect: false,
       alwaysReturnResponseInfo: false,
-      noInheritedPropertiesOnAck: false,
+      noInheritedPropertiesOnAck: true,
     },
     sessionKey: "user+client",
     queue: { overflow: "drop-oldest", qos0: false },

@@ -157,7 +157,7 @@ for (const [argv, expected] of [
 test("allowAnonymous of the file takes true, false and local", async () => {
   const anonymous = async (value: string) =>
     (await settingsOf([], { [MAIN]: `{ auth: { allowAnonymous: ${value} } }` })).anonymous;
-  assert.deepEqual(["true", "false", "'local'"].map(anonymous), ["all", "none", "local"]);
+  assert.deepEqual(await Promise.all(["true", "false", "'local'"].map(anonymous)), ["all", "none", "local"]);
 });
 
 for (const [path, name, argv] of [

@@ -185,7 +185,8 @@ test("5.0 [MQTT-3.2.2-19] the client's Maximum Packet Size holds for a CONNACK t
 });
 
 test("5.0 [MQTT-3.4.2-3] an acknowledgement loses what only explains when it is too large for the client", () => {
-  const client = new Stage().connect("a", { properties: { maximumPacketSize: 25 } });
+  const stage = new Stage({ mqtt: { compat: { noInheritedPropertiesOnAck: false } } });
+  const client = stage.connect("a", { properties: { maximumPacketSize: 25 } });
   client.publish("t", "x", { qos: 1, properties: { userProperties: { name: "a value" } } });
   client.publish("t", "x", { qos: 1, properties: { userProperties: { name: "a value too long" } } });
   assert.deepEqual(client.take(), ['PUBACK #1 10 {"userProperties":{"name":"a value"}}', "PUBACK #2 10"]);
@@ -234,22 +235,23 @@ test("compat.passiveClientDisconnect: after a Protocol Error the client has a wh
   assert.equal(client.state, "destroyed");
 });
 
-test("compat.noInheritedPropertiesOnAck: acknowledgements repeat the User Properties, unless it is set", () => {
+test("compat.noInheritedPropertiesOnAck: acknowledgements repeat the User Properties only when it is off", () => {
   const properties = { userProperties: { trace: "7" } };
-  const inheriting = new Stage().connect("a");
+  const inheriting = new Stage({ mqtt: { compat: { noInheritedPropertiesOnAck: false } } }).connect("a");
   inheriting.publish("t", "x", { qos: 1, properties });
   inheriting.publish("t", "x", { qos: 2, properties });
   assert.deepEqual(inheriting.take(), [
     'PUBACK #1 10 {"userProperties":{"trace":"7"}}',
     'PUBREC #2 10 {"userProperties":{"trace":"7"}}',
   ]);
-  const plain = new Stage({ mqtt: { compat: { noInheritedPropertiesOnAck: true } } }).connect("a");
+  const plain = new Stage().connect("a");
   plain.publish("t", "x", { qos: 1, properties });
   assert.deepEqual(plain.take(), ["PUBACK #1 10"]);
 });
 
 test("5.0 [MQTT-3.1.2-29] a client that wants no problem information gets none on an acknowledgement", () => {
-  const client = new Stage().connect("a", { properties: { requestProblemInformation: false } });
+  const stage = new Stage({ mqtt: { compat: { noInheritedPropertiesOnAck: false } } });
+  const client = stage.connect("a", { properties: { requestProblemInformation: false } });
   client.publish("t", "x", { qos: 1, properties: { userProperties: { trace: "7" } } });
   assert.deepEqual(client.take(), ["PUBACK #1 10"]);
 });

@@ -90,7 +90,9 @@ export async function runStorm(lifetime: Lifetime, seconds: number, seed: number
   await clients.disconnect();
   let after = await settledMemory(program);
   const hasReturned = (): boolean =>
-    after.residentBytes - before.residentBytes < 10 * 2 ** 20 && descriptorsOf(program.pid) <= descriptorsBefore;
+    after.residentBytes - before.residentBytes < 10 * 2 ** 20 &&
+    after.heldBytes - before.heldBytes < 2 ** 19 &&
+    descriptorsOf(program.pid) <= descriptorsBefore;
   while (performance.now() < calmUntilMs && !hasReturned()) {
     await sleep(500);
     after = await settledMemory(program);
