@@ -1,12 +1,12 @@
 import { allowLocal } from "./auth/anonymous.ts";
 import type { LedgerAccess } from "./auth/ledger.ts";
-import { type Parts, RunningBroker } from "./compose.ts";
 import type { Access } from "./core/access.ts";
 import type { Hook } from "./core/hooks.ts";
 import { defaultLimits, LIMITS, type LimitName, type Limits } from "./core/limits.ts";
 import { type BrokerOptions, defaultOptions } from "./core/options.ts";
 import type { Clock, Log } from "./core/ports.ts";
 import { HostClock } from "./os/clock.ts";
+import { type Parts, RunningBroker } from "./running-broker.ts";
 
 // The public face of the package: what a program that embeds the broker needs, and nothing else.
 export { allowAll, allowLocal, denyAll } from "./auth/anonymous.ts";
@@ -23,7 +23,6 @@ export type {
 export { PacketType, type ProtocolVersion, type Qos } from "./codec/constants.ts";
 export { type Packet, Publish, type PublishProperties, type Will } from "./codec/packet.ts";
 export { ReasonCode } from "./codec/reason.ts";
-export type { RunningBroker, SessionInfo } from "./compose.ts";
 export type { Access } from "./core/access.ts";
 export type { Client } from "./core/client.ts";
 export type { SysInfo } from "./core/counters.ts";
@@ -31,6 +30,7 @@ export { type Admission, type AuthAnswer, type Hook, IGNORE, type Refusal, refus
 export type { Accept, Clock, Link, LinkHandler, Listener, Log, Peer } from "./core/ports.ts";
 export type { StoredClient, StoredMessage, StoredRetained, StoredSubscription } from "./core/stored.ts";
 export type { PluginTools } from "./plugin/load.ts";
+export type { RunningBroker, SessionInfo } from "./running-broker.ts";
 export { attachStream } from "./transport/stream.ts";
 export { TcpListener, type TcpListenerOptions } from "./transport/tcp.ts";
 export type { Turn } from "./transport/turn.ts";

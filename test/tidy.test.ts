@@ -9,7 +9,9 @@ const ROOT = join(import.meta.dirname, "..");
 
 const PURE = ["src/codec", "src/topic", "src/text"];
 /** What every edge may know of the broker: the contracts, not the broker. */
-const CONTRACTS = ["ports", "limits", "options", "counters", "hooks"].map((name) => `src/core/${name}.ts`);
+const CONTRACTS = ["ports", "limits", "options", "counters", "hooks", "access", "client"].map(
+  (name) => `src/core/${name}.ts`,
+);
 const EDGE = [...CONTRACTS, ...PURE, "node:", "npm:"];
 
 /** Who may import whom, beside files of the same folder. A name that is not on the right may not be imported. */
@@ -29,7 +31,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   // The table of options is data that both read.
   "src/config": [...EDGE, "src/cli/options.ts"],
   "src/os": EDGE,
-  "src/cli": [...EDGE, "src/config", "src/os", "src/compose.ts", "src/library.ts"],
+  "src/cli": [...EDGE, "src/config", "src/os", "src/compose.ts", "src/running-broker.ts"],
+  "src/version.ts": [],
   "device/serial": [...EDGE, "src/gateway"],
   "device/mdns": EDGE,
   "device/gpio": EDGE,
@@ -37,7 +40,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** Where the parts meet. */
-const MAY_IMPORT_ALL = ["src/compose.ts", "src/main.ts", "src/library.ts"];
+const MAY_IMPORT_ALL = ["src/compose.ts", "src/running-broker.ts", "src/main.ts", "src/library.ts"];
 
 /** The world, which is handed in to the pure folders and the core. */
 const WORLD =

@@ -280,8 +280,8 @@ describe("HostLog", () => {
 
 describe("openLog()", () => {
   const script = (rest: string): string => `
-    import { HostClock } from "./src/os/clock.ts";
-    import { openLog } from "./src/os/log.ts";
+    const { HostClock } = await import(${JSON.stringify(new URL("../../src/os/clock.ts", import.meta.url).href)});
+    const { openLog } = await import(${JSON.stringify(new URL("../../src/os/log.ts", import.meta.url).href)});
     const log = openLog({ clock: new HostClock(), level: "info", format: "auto" });
     ${rest}`;
 

@@ -1,0 +1,227 @@
+import type { Server } from "node:net";
+import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { getHeapStatistics } from "node:v8";
+import { PACKET_NAMES, PacketType } from "./codec/constants.ts";
+import type { Packet } from "./codec/packet.ts";
+import type { Access } from "./core/access.ts";
+import { Broker } from "./core/broker.ts";
+import type { SysInfo } from "./core/counters.ts";
+import type { Hook } from "./core/hooks.ts";
+import type { InlineClient, PublishOptions } from "./core/inline.ts";
+import type { Limits } from "./core/limits.ts";
+import type { BrokerOptions } from "./core/options.ts";
+import type { Accept, Clock, Listener, Log } from "./core/ports.ts";
+import { HostRandom } from "./os/random.ts";
+import { HostTimer } from "./os/timers.ts";
+import { attachStream, ServerListener } from "./transport/stream.ts";
+import { Turn } from "./transport/turn.ts";
+import { VERSION } from "./version.ts";
+
+/** How long a stop waits for subscribers to take what waits for them, and for those that take nothing. */
+const DRAIN_MS_MAX = 2_000;
+const DRAIN_PAUSE_MS_MAX = 300;
+
+/** What the parts are made of; see createBroker for what the defaults are. */
+export interface Parts {
+  options: BrokerOptions;
+  limits: Limits;
+  access: Access;
+  hooks: readonly Hook[];
+  log: Log;
+  clock: Clock;
+  /** False: the clock is the caller's own, and so is calling `tick`. */
+  ticks: boolean;
+}
+
+/** A session as the library shows it. */
+export interface SessionInfo {
+  clientId: string;
+  userName: string | undefined;
+  connected: boolean;
+  address: string;
+  subscriptions: string[];
+  queuedMessages: number;
+  inflightMessages: number;
+}
+
+/** The broker with its listeners, its timer and its turn of the event loop: started and stopped as one. */
+export class RunningBroker {
+  /** Publishes and subscribes in the program's own name, past every ACL. */
+  readonly inlineClient: InlineClient;
+  /** Shared by the links of all listeners: one flush per turn of the event loop. */
+  readonly turn = new Turn();
+  private readonly core: Broker;
+  private readonly timer: HostTimer;
+  private readonly log: Log;
+  private readonly listeners: Listener[] = [];
+  private readonly accept: Accept = (link) => this.core.accept(link);
+  private state: "new" | "started" | "stopped" = "new";
+  private stopped: Promise<void> | undefined;
+
+  constructor(parts: Parts) {
+    this.log = parts.log;
+    this.timer = new HostTimer(parts.clock, () => this.core.tick());
+    this.core = new Broker(parts.options, parts.limits, parts.hooks, {
+      clock: parts.clock,
+      random: new HostRandom(),
+      log: parts.log,
+      access: parts.access,
+      schedule: parts.ticks ? (atMs) => this.timer.schedule(atMs) : () => {},
+      memory: heap,
+      version: `mqtt-broker ${VERSION}`,
+    });
+    this.inlineClient = this.core.inlineClient;
+  }
+
+  /**
+   * Restores what hooks have stored and opens all listeners. Rejects when one cannot listen; the others are closed
+   * again, and the broker is stopped. A broker starts once: for another run make another.
+   */
+  async start(): Promise<void> {
+    if (this.state !== "new") throw new Error(`Cannot start: already ${this.state}`);
+    this.state = "started";
+    this.core.start();
+    try {
+      // A copy, since listeners that are added meanwhile are opened by whoever adds them.
+      for (const listener of [...this.listeners]) await this.open(listener);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    this.core.hooks.notify("onStarted");
+  }
+
+  /**
+   * Stops accepting connections and messages, lets subscribers take what waits for them for at most two seconds, tells
+   * every client (5.0: 0x8B), writes what is gathered. Later calls wait for the first.
+   */
+  stop(): Promise<void> {
+    this.stopped ??= this.shutDown();
+    return this.stopped;
+  }
+
+  /** Adds a way in; opened at once when the broker has started. Rejects when it cannot listen or the name is taken. */
+  async addListener(listener: Listener): Promise<void> {
+    const { name } = listener;
+    if (this.state === "stopped") throw new Error(`Cannot add the listener ${name}: the broker has stopped`);
+    if (this.listens(name)) throw new Error(`Cannot add the listener ${name}: there is one of that name`);
+    this.listeners.push(listener);
+    if (this.state === "new") return;
+    try {
+      await this.open(listener);
+    } catch (error) {
+      this.listeners.splice(this.listeners.indexOf(listener), 1);
+      throw error;
+    }
+  }
+
+  /**
+   * Serves the connections of a server that you made: net, tls, or anything with their events. It may begin to listen
+   * before or afterwards, and is closed when the broker stops. `name` is "server" when you give none, then "server-2".
+   */
+  async listen(server: Server, name?: string): Promise<void> {
+    let free = name ?? "server";
+    for (let number = 2; name === undefined && this.listens(free); number++) free = `server-${number}`;
+    await this.addListener(new ServerListener(free, server, this.turn));
+  }
+
+  /** Serves one client over any byte stream; `name` stands for the listener in logs and rules. */
+  attach(duplex: Duplex, name = "attached"): void {
+    attachStream(duplex, this.accept, this.turn, name);
+  }
+
+  /** Publishes in the program's own name; returns how many sessions it was for. See InlineClient.publish. */
+  publish(topicName: string, payload: Uint8Array | string, options?: PublishOptions): number {
+    return this.inlineClient.publish(topicName, payload, options);
+  }
+
+  /**
+   * Handles a packet as if this client had sent it; without one a PUBLISH goes out in the program's own name.
+   * Throws when no such client is connected, and for a packet that it could not send; what breaks the protocol ends
+   * the client's connection too.
+   */
+  inject(packet: Packet, asClient?: string, userName?: string): void {
+    if (asClient !== undefined) {
+      this.core.inject(packet, asClient, userName);
+      return;
+    }
+    if (packet.type !== PacketType.PUBLISH) {
+      throw new TypeError(`Cannot inject ${PACKET_NAMES[packet.type]}: name the client that it stands for`);
+    }
+    const { topicName, payload, qos, retain, properties } = packet;
+    this.inlineClient.publish(topicName, payload, { qos, retain, properties });
+  }
+
+  /** Where the listeners accept, with real ports: "tcp://[::]:1883". */
+  get urls(): string[] {
+    return this.listeners.map((listener) => listener.url);
+  }
+
+  get sessions(): SessionInfo[] {
+    return [...this.core.sessions.values()].map((session) => ({
+      clientId: session.client.clientId,
+      userName: session.client.userName,
+      connected: session.live,
+      address: session.live ? session.client.peer.address : "",
+      subscriptions: [...session.subscriptions.keys()],
+      queuedMessages: session.waiting,
+      inflightMessages: session.inflight?.count ?? 0,
+    }));
+  }
+
+  /** The figures of `$SYS`. */
+  get info(): SysInfo {
+    return this.core.sys.info();
+  }
+
+  /** For a clock of your own: time has passed. */
+  tick(): void {
+    this.core.tick();
+  }
+
+  private listens(name: string): boolean {
+    return this.listeners.some((listener) => listener.name === name);
+  }
+
+  private async open(listener: Listener): Promise<void> {
+    await listener.listen(this.accept);
+    // Stopped while it opened: `stop` has closed it too early.
+    if (this.stopped !== undefined) {
+      await listener.close();
+      throw new Error(`Cannot listen on ${listener.url}: the broker was stopped`);
+    }
+    this.log.info(`Listening on ${listener.url}`, { listener: listener.name });
+  }
+
+  /** Messages that were acknowledged to their publishers should not be lost because we stop in order. */
+  private async drain(): Promise<void> {
+    const startedMs = performance.now();
+    let progressMs = startedMs;
+    let least = this.core.waitingForConnected;
+    while (least > 0) {
+      await sleep(5);
+      const nowMs = performance.now();
+      const waiting = this.core.waitingForConnected;
+      if (waiting < least) progressMs = nowMs;
+      least = Math.min(least, waiting);
+      if (nowMs - startedMs > DRAIN_MS_MAX || nowMs - progressMs > DRAIN_PAUSE_MS_MAX) return;
+    }
+  }
+
+  private async shutDown(): Promise<void> {
+    this.state = "stopped";
+    for (const listener of this.listeners) await listener.close();
+    this.core.quiesce();
+    await this.drain();
+    this.core.stop();
+    this.turn.flush();
+    this.timer.close();
+    this.core.hooks.notify("onStopped");
+  }
+}
+
+function heap(): { used: number; maximum: number } {
+  const { used_heap_size: used, total_heap_size: maximum } = getHeapStatistics();
+  return { used, maximum };
+}
