@@ -2,12 +2,16 @@ import { spawnSync } from "node:child_process";
 
 /**
  * Before the tests: the Debian packages that they use. As root they are installed; anybody else is told the line to run.
- * What each is for: real clients to talk to the broker, Python's client for the example, a compiler for the Arduino one.
+ * What each is for: real clients to talk to the broker, Python's client for the example,
+ * a compiler for the Arduino one and the bench's generator, certificates, network namespaces, a terminal.
  */
 const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
   { debianPackage: "mosquitto-clients", present: () => runs("mosquitto_rr", ["--version"]) },
   { debianPackage: "python3-paho-mqtt", present: () => runs("/usr/bin/python3", ["-c", "import paho.mqtt.client"]) },
-  { debianPackage: "g++", present: () => runs("g++", ["--version"]) },
+  { debianPackage: "g++", present: () => runs("g++", ["--version"]) && runs("cc", ["--version"]) },
+  { debianPackage: "openssl", present: () => runs("openssl", ["version"]) },
+  { debianPackage: "iproute2", present: () => runs("ip", ["-V"]) },
+  { debianPackage: "bsdutils", present: () => runs("script", ["--version"]) },
 ];
 
 const missing = NEEDS.filter(({ present }) => !present()).map(({ debianPackage }) => debianPackage);

@@ -31,6 +31,8 @@ const SUITES: readonly Suite[] = [
   { name: "smoke", budgetSeconds: 90 },
   { name: "hostile", budgetSeconds: 60 },
   { name: "examples", budgetSeconds: 90 },
+  { name: "bench", budgetSeconds: 30 },
+  { name: "fuzz", budgetSeconds: 30 },
 ];
 
 const COVERED_PERCENT_MIN = 90;

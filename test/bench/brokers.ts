@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
@@ -41,7 +41,29 @@ const OUR_LIMITS = [
 
 const here = import.meta.dirname;
 
-export const OURS = [process.execPath, resolve(here, "../../src/main.ts"), "--log-level", "warn", ...OUR_LIMITS];
+const root = resolve(here, "../..");
+
+/** As `npm start` runs it: "NAME=value … node FLAGS src/main.ts". */
+const startWords = (
+  JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: { start: string } }
+).scripts.start.split(" ");
+const nodeAt = startWords.indexOf("node");
+
+/** The environment that `npm start` gives it, with paths from the root of the repository. */
+const OUR_ENVIRONMENT = Object.fromEntries(
+  startWords.slice(0, nodeAt).map((word) => {
+    const [name = "", value = ""] = word.split("=");
+    return [name, resolve(root, value)];
+  }),
+);
+
+export const OURS = [
+  process.execPath,
+  ...startWords.slice(nodeAt + 1).map((word) => (word.startsWith("-") ? word : resolve(root, word))),
+  "--log-level",
+  "warn",
+  ...OUR_LIMITS,
+];
 
 /** Debian installs daemons where a plain user's PATH does not look. */
 const mosquitto = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"].find((path) =>
@@ -66,8 +88,8 @@ export async function startBroker(name: BrokerName, plan: BrokerPlan, collects: 
   // Each broker in a folder of its own: no configuration of the caller's is found, and its data goes away with it.
   const cwd = join(plan.folder, `${name}-${port}`);
   mkdirSync(cwd);
-  const env: Record<string, string> =
-    collects && isNode(name) ? { NODE_OPTIONS: `--expose-gc --import ${join(here, "collect-on-signal.ts")}` } : {};
+  const env: Record<string, string> = name === "ours" ? { ...OUR_ENVIRONMENT } : {};
+  if (collects && isNode(name)) env.NODE_OPTIONS = `--expose-gc --import ${join(here, "collect-on-signal.ts")}`;
   const started = start(commandFor(name, plan, port, cwd), BROKER_CORE, { cwd, env, readsStdout: false });
   try {
     await untilListening(started, port);

@@ -333,7 +333,10 @@ for (const { qos, ack, ids } of [
   { qos: 2, ack: "pubrec", ids: "5.0 [MQTT-3.5.2-2] [MQTT-3.5.2-3]" },
 ] as const) {
   test(`${ids} leaves Reason String and User Properties out of a ${ack.toUpperCase()} that would be too large`, async () => {
-    const refusing = await startBroker({ hooks: [{ name: "refusing", onPublish: () => new Refusal(0x83, LONG) }] });
+    const refusing = await startBroker({
+      mqtt: { compat: { noInheritedPropertiesOnAck: false } },
+      hooks: [{ name: "refusing", onPublish: () => new Refusal(0x83, LONG) }],
+    });
     try {
       const options: PublishOptions = { qos, messageId: 9, properties: { userProperties: { key: LONG } } };
       const free = await refusing.connect();
@@ -353,7 +356,10 @@ for (const { qos, ack, ids } of [
   });
 
   test(`5.0 [MQTT-3.1.2-29] sends a client that wants no problem information a ${ack.toUpperCase()} without any`, async () => {
-    const refusing = await startBroker({ hooks: [{ name: "refusing", onPublish: () => new Refusal(0x83, LONG) }] });
+    const refusing = await startBroker({
+      mqtt: { compat: { noInheritedPropertiesOnAck: false } },
+      hooks: [{ name: "refusing", onPublish: () => new Refusal(0x83, LONG) }],
+    });
     try {
       const client = await refusing.connect({ properties: { requestProblemInformation: false } });
       client.sendPublish("t", "x", { qos, messageId: 9, properties: { userProperties: { key: "value" } } });
