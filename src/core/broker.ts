@@ -5,7 +5,7 @@ import { ReasonCode, reasonText } from "../codec/reason.ts";
 import { TextCache } from "../codec/text.ts";
 import type { Access } from "./access.ts";
 import type { Client } from "./client.ts";
-import { Connection } from "./connection.ts";
+import { CLOSED_BY_CLIENT, Connection } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type Hook, Hooks } from "./hooks.ts";
@@ -224,7 +224,9 @@ export class Broker {
     this.connections.delete(connection);
     const { client } = connection;
     if (!wasConnected) {
-      this.log.warn("Connection refused", { ...client.logFields(), reason });
+      // Port probes and health checks connect and leave: no news, and no fault.
+      if (reason === CLOSED_BY_CLIENT) this.log.info("Connection closed before CONNECT", client.logFields());
+      else this.log.warn("Connection refused", { ...client.logFields(), reason });
       return;
     }
     const { session } = connection;

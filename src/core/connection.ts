@@ -61,6 +61,9 @@ const LAST_ROUTE_TARGETS_MAX = 16;
 /** Output beyond the budget for messages can only be answers: then we stop reading until the peer takes them. */
 const ANSWER_BYTES_MAX = 64 * 1024;
 
+/** Why a connection ended that simply ended. */
+export const CLOSED_BY_CLIENT = "closed by the client";
+
 /** One network connection: takes its bytes apart, knows what is allowed when, and ends it properly. */
 export class Connection implements LinkHandler, FrameSink, Timed {
   heapIndex = -1;
@@ -86,6 +89,8 @@ export class Connection implements LinkHandler, FrameSink, Timed {
   authentication: Authentication | undefined = undefined;
   /** A 3.x bridge that said so in its protocol level. */
   bridge = false;
+  /** It goes on with the session of an earlier connection. */
+  resumed = false;
   /** QoS 2 messages received here and not released yet: what Receive Maximum counts, 5.0 [MQTT-3.3.4-7]. */
   unreleased = 0;
   /** PUBLISH packets handed to the link since it last took everything. */
@@ -149,7 +154,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
 
   onClose(error: Error | undefined): void {
     this.broker.turn();
-    this.close(error === undefined ? "closed by the client" : error.message, error);
+    this.close(error === undefined ? CLOSED_BY_CLIENT : error.message, error);
     this.broker.reschedule();
   }
 
@@ -263,13 +268,14 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     else if (type === PacketType.PUBREC) session.onPubrec(this, packetIdentifier, reasonCode as PubackReasonCode);
     else if (type === PacketType.PUBCOMP) session.onPubcomp(packetIdentifier);
     else {
-      // 5.0 [MQTT-4.3.3-11]: PUBCOMP answers every PUBREL; the code tells that we did not know the identifier.
+      // 5.0 [MQTT-4.3.3-11]: PUBCOMP answers every PUBREL; the code tells that we did not know the identifier. After a
+      // reconnection that is no error, 5.0 §3.7.2.1: our PUBCOMP was lost. Clients that report it as one exist.
       const known = session.incoming?.delete(packetIdentifier) === true;
       if (known && this.unreleased > 0) this.unreleased--;
       this.sendAck(
         PacketType.PUBCOMP,
         packetIdentifier,
-        known ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound,
+        known || this.resumed ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound,
       );
     }
   }

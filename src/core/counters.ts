@@ -7,6 +7,7 @@ export const DROP_REASONS = [
   "slowReader",
   "tooLarge",
   "notAuthorized",
+  "refused",
   "retainedLimit",
   "sessionEnded",
   "refusedByReceiver",

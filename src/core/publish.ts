@@ -5,6 +5,7 @@ import { isUtf8 } from "../codec/text.ts";
 import { isTopicName, levelCount } from "../topic/name.ts";
 import type { Broker } from "./broker.ts";
 import type { Connection } from "./connection.ts";
+import type { DropReason } from "./counters.ts";
 import { HookFailure, IGNORE, Refusal } from "./hooks.ts";
 import { type Message, messageOf } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
@@ -165,8 +166,13 @@ function refusalOf(connection: Connection, publish: Publish): PubackReasonCode |
 
 function noteRefusal(connection: Connection, publish: Publish, code: PubackReasonCode): void {
   const { broker, client } = connection;
-  broker.counters.dropped(code === ReasonCode.QuotaExceeded ? "retainedLimit" : "notAuthorized");
+  broker.counters.dropped(dropReason(code));
   broker.logDenied(client, "publish", publish.topicName, code);
+}
+
+function dropReason(code: PubackReasonCode): DropReason {
+  if (code === ReasonCode.QuotaExceeded) return "retainedLimit";
+  return code === ReasonCode.NotAuthorized ? "notAuthorized" : "refused";
 }
 
 /**

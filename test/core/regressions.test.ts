@@ -130,6 +130,19 @@ test("5.0 [MQTT-3.3.4-7] messages that an earlier connection left unreleased do 
   assert.match(client.take().join(), /^DISCONNECT 93 /);
 });
 
+test("5.0 §3.7.2.1 a PUBREL whose PUBCOMP was lost with the connection is answered with Success", () => {
+  const stage = new Stage();
+  const before = stage.resume("p");
+  before.publish("t", "1", { qos: 2 });
+  before.acknowledge("pubrel", 1);
+  before.acknowledge("pubrel", 1);
+  assert.deepEqual(before.take(), ["PUBREC #1 10", "PUBCOMP #1", "PUBCOMP #1 92"]);
+  before.hangUp();
+  const client = stage.resume("p");
+  client.acknowledge("pubrel", 1);
+  assert.deepEqual(client.take(), ["PUBCOMP #1"]);
+});
+
 test("a Will Topic has no more levels than other topics", () => {
   const stage = new Stage({ limits: { topicLevels: 3 } });
   const will = (topic: string) => ({ clientId: topic, will: { topic, payload: Buffer.from("x") } });
