@@ -3,6 +3,7 @@ import type { Settings } from "../config/settings.ts";
 import type { Log } from "../core/ports.ts";
 import { HostClock } from "../os/clock.ts";
 import { openLog } from "../os/log.ts";
+import { MemoryReturn } from "../os/memory.ts";
 import { watchSignals } from "../os/signals.ts";
 import type { RunningBroker } from "../running-broker.ts";
 
@@ -22,7 +23,11 @@ export async function run(settings: Settings): Promise<number> {
     log.error(error instanceof Error ? error.message : String(error));
     return 1;
   }
-  return await untilStopped(broker, log);
+  const memory = new MemoryReturn();
+  memory.start();
+  const exitCode = await untilStopped(broker, log);
+  memory.stop();
+  return exitCode;
 }
 
 function untilStopped(broker: RunningBroker, log: Log): Promise<number> {

@@ -53,7 +53,7 @@ const nodeAt = startWords.indexOf("node");
 const OUR_ENVIRONMENT = Object.fromEntries(
   startWords.slice(0, nodeAt).map((word) => {
     const [name = "", value = ""] = word.split("=");
-    return [name, resolve(root, value)];
+    return [name, value.includes("/") ? resolve(root, value) : value];
   }),
 );
 

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MemoryReturn } from "../../src/os/memory.ts";
+
+const MIB = 1024 * 1024;
+
+/** A process of so many bytes whose collections leave `left`. */
+function stage(bytes: number, left: number, utilization = 0) {
+  const process = { bytes, utilization, collections: 0 };
+  const collect = (): void => {
+    process.collections++;
+    process.bytes = left;
+  };
+  const memory = new MemoryReturn(
+    collect,
+    () => process.bytes,
+    () => ({ utilization: process.utilization }),
+  );
+  return { process, memory };
+}
+
+test("MemoryReturn collects when the process has grown and the loop is quiet", () => {
+  const { process, memory } = stage(70 * MIB, 75 * MIB);
+  process.bytes = 240 * MIB;
+  memory.look();
+  assert.equal(process.collections, 1);
+  assert.equal(process.bytes, 75 * MIB);
+});
+
+test("MemoryReturn leaves a busy loop alone, and collects when it has become quiet", () => {
+  const { process, memory } = stage(70 * MIB, 75 * MIB, 0.9);
+  process.bytes = 240 * MIB;
+  memory.look();
+  assert.equal(process.collections, 0);
+  process.utilization = 0.1;
+  memory.look();
+  assert.equal(process.collections, 1);
+});
+
+test("MemoryReturn does not collect again what a collection has left", () => {
+  const { process, memory } = stage(70 * MIB, 200 * MIB);
+  process.bytes = 240 * MIB;
+  memory.look();
+  memory.look();
+  assert.equal(process.collections, 1);
+  process.bytes = 211 * MIB;
+  memory.look();
+  assert.equal(process.collections, 1);
+  process.bytes = 213 * MIB;
+  memory.look();
+  assert.equal(process.collections, 2);
+});
+
+test("MemoryReturn gives what has become garbage back to the system", () => {
+  const memory = new MemoryReturn(undefined, undefined, () => ({ utilization: 0 }));
+  let garbage: unknown[] | undefined = Array.from({ length: 1_000_000 }, (_, index) => ({ index, text: `${index}` }));
+  assert.equal(garbage.length, 1_000_000);
+  garbage = undefined;
+  const grown = process.memoryUsage.rss();
+  memory.look();
+  assert.ok(process.memoryUsage.rss() < grown - 16 * MIB, `${grown} bytes, then ${process.memoryUsage.rss()}`);
+});
