@@ -101,7 +101,7 @@ export function establish(
   session.client = client;
   session.expiryIntervalSeconds = sessionExpiry(broker, connect);
   connection.session = session;
-  connection.resumed = sessionPresent;
+  connection.recovering = sessionPresent;
   connection.will = connect.will;
   connection.bridge = connect.bridge;
   connection.keepAliveMs = client.keepAliveSeconds * 1500;

@@ -89,8 +89,8 @@ export class Connection implements LinkHandler, FrameSink, Timed {
   authentication: Authentication | undefined = undefined;
   /** A 3.x bridge that said so in its protocol level. */
   bridge = false;
-  /** It goes on with the session of an earlier connection. */
-  resumed = false;
+  /** It goes on with an earlier session, and the client may still send again what we know to be complete. */
+  recovering = false;
   /** QoS 2 messages received here and not released yet: what Receive Maximum counts, 5.0 [MQTT-3.3.4-7]. */
   unreleased = 0;
   /** PUBLISH packets handed to the link since it last took everything. */
@@ -268,15 +268,14 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     else if (type === PacketType.PUBREC) session.onPubrec(this, packetIdentifier, reasonCode as PubackReasonCode);
     else if (type === PacketType.PUBCOMP) session.onPubcomp(packetIdentifier);
     else {
-      // 5.0 [MQTT-4.3.3-11]: PUBCOMP answers every PUBREL; the code tells that we did not know the identifier. After a
-      // reconnection that is no error, 5.0 §3.7.2.1: our PUBCOMP was lost. Clients that report it as one exist.
+      // 5.0 [MQTT-4.3.3-11]: PUBCOMP answers every PUBREL; the code tells that we did not know the identifier. That is no
+      // error during recovery, 5.0 §3.7.2.1, when our PUBCOMP was lost, but clients exist that report it as one. Clients
+      // send again in order, so recovery is over with the first that we do know.
       const known = session.incoming?.delete(packetIdentifier) === true;
       if (known && this.unreleased > 0) this.unreleased--;
-      this.sendAck(
-        PacketType.PUBCOMP,
-        packetIdentifier,
-        known || this.resumed ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound,
-      );
+      const code = known || this.recovering ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound;
+      if (known) this.recovering = false;
+      this.sendAck(PacketType.PUBCOMP, packetIdentifier, code);
     }
   }
 
