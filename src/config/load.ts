@@ -6,13 +6,16 @@ import { buildSettings } from "./build.ts";
 import type { Files } from "./files.ts";
 import { append, emptyLayer, type GivenLayers, type Layer, override } from "./layer.ts";
 import { listenersOfOptions } from "./listener.ts";
-import { readMqttServerYaml } from "./mqtt-server-yaml.ts";
-import { readConfiguration } from "./schema.ts";
 import type { Settings } from "./settings.ts";
 
 /** `settings` exists when no problem is an error; problems are in the order in which things were read. */
 export interface Loaded {
   settings: Settings | undefined;
+  problems: Problem[];
+}
+
+interface Read {
+  layer: Layer;
   problems: Problem[];
 }
 
@@ -81,15 +84,12 @@ function dropIns(main: string, files: Files, problems: Problem[]): string[] {
   }
 }
 
-/** The parsers are loaded when there is something to parse: most brokers run without a file, and none needs both. */
 async function readFile(file: string, files: Files, problems: Problem[]): Promise<Layer | undefined> {
   const text = readable(file, files, []);
   if (text === undefined) return undefined;
   try {
     const isYaml = /\.ya?ml$/i.test(file);
-    const { layer, problems: found } = isYaml
-      ? readMqttServerYaml((await import("../text/yaml-document.ts")).parseYaml(text, file))
-      : readConfiguration((await import("../text/json5-document.ts")).parseJson5(text, file));
+    const { layer, problems: found } = isYaml ? await readYaml(text, file) : await readJson5(text, file);
     problems.push(...found);
     return layer;
   } catch (error) {
@@ -97,6 +97,20 @@ async function readFile(file: string, files: Files, problems: Problem[]): Promis
     problems.push(error.toProblem());
     return undefined;
   }
+}
+
+// Readers and parsers are loaded when there is something to read: many brokers run without a file, and none needs both.
+
+async function readYaml(text: string, file: string): Promise<Read> {
+  const { readMqttServerYaml } = await import("./mqtt-server-yaml.ts");
+  const { parseYaml } = await import("../text/yaml-document.ts");
+  return readMqttServerYaml(parseYaml(text, file));
+}
+
+async function readJson5(text: string, file: string): Promise<Read> {
+  const { readConfiguration } = await import("./schema.ts");
+  const { parseJson5 } = await import("../text/json5-document.ts");
+  return readConfiguration(parseJson5(text, file));
 }
 
 /** The text of a file; undefined when there is none or it cannot be read, which is a problem. */

@@ -2,6 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 const INTERVAL_MS = 2_000;
+const FIRST_LOOK_MS = 300;
 /** Beyond what the last collection left: less is not worth a pause. */
 const GROWTH_BYTES_MIN = 12 * 1024 * 1024;
 /** Part of the time in which the event loop works: above it the memory is in use. */
@@ -34,13 +35,22 @@ export class MemoryReturn {
     this.settledBytes = residentBytes();
   }
 
+  /** The first collection follows soon: what only starting needed is let go of. */
   start(): void {
-    this.timer = setInterval(() => this.look(), INTERVAL_MS);
-    this.timer.unref();
+    this.settledBytes = 0;
+    this.lookIn(FIRST_LOOK_MS);
   }
 
   stop(): void {
-    clearInterval(this.timer);
+    clearTimeout(this.timer);
+  }
+
+  private lookIn(delayMs: number): void {
+    this.timer = setTimeout(() => {
+      this.look();
+      this.lookIn(INTERVAL_MS);
+    }, delayMs);
+    this.timer.unref();
   }
 
   /** One look, as the timer takes it. */
