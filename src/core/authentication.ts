@@ -1,9 +1,11 @@
 import { PacketType } from "../codec/constants.ts";
 import type { Auth, AuthProperties, Connect } from "../codec/packet.ts";
 import { ProtocolError, ReasonCode } from "../codec/reason.ts";
-import { connackCode, establish, refuseConnection } from "./connect.ts";
-import { type Connection, ConnectionState, disconnectCode } from "./connection.ts";
+import { establish, refuseConnection } from "./connect.ts";
+import { type Connection, ConnectionState } from "./connection.ts";
 import { type AuthAnswer, Refusal } from "./hooks.ts";
+import { connackCode, disconnectCode } from "./reason-mapping.ts";
+import { sendPacket } from "./send.ts";
 
 /** An enhanced authentication under way, or the method by which the client may authenticate anew, 5.0 §4.12. */
 export interface Authentication {
@@ -82,7 +84,7 @@ function proceed(connection: Connection, answer: AuthAnswer | Refusal | undefine
     if (answer.userProperties !== undefined) properties.userProperties = answer.userProperties;
   }
   if (answer.reasonCode === ReasonCode.ContinueAuthentication) {
-    connection.send({ type: PacketType.AUTH, reasonCode: ReasonCode.ContinueAuthentication, properties });
+    sendPacket(connection, { type: PacketType.AUTH, reasonCode: ReasonCode.ContinueAuthentication, properties });
     return;
   }
   if (connect !== undefined) {
@@ -91,7 +93,7 @@ function proceed(connection: Connection, answer: AuthAnswer | Refusal | undefine
     return;
   }
   authentication.renewing = false;
-  connection.send({ type: PacketType.AUTH, reasonCode: ReasonCode.Success, properties });
+  sendPacket(connection, { type: PacketType.AUTH, reasonCode: ReasonCode.Success, properties });
 }
 
 /** 5.0 [MQTT-4.12.0-4] before CONNACK, [MQTT-4.12.1-2] after it. */

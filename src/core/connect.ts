@@ -1,12 +1,6 @@
 import { PacketType } from "../codec/constants.ts";
 import type { Connack, ConnackProperties, Connect } from "../codec/packet.ts";
-import {
-  type ConnackReasonCode,
-  ConnectReturnCode,
-  type ProtocolError,
-  ReasonCode,
-  reasonText,
-} from "../codec/reason.ts";
+import { type ConnackReasonCode, type ProtocolError, ReasonCode, reasonText } from "../codec/reason.ts";
 import { isUtf8, utf8Length } from "../codec/text.ts";
 import { isTopicName, levelCount } from "../topic/name.ts";
 import { beginAuthentication } from "./authentication.ts";
@@ -14,6 +8,8 @@ import type { Broker } from "./broker.ts";
 import { Client } from "./client.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { type Admission, Refusal } from "./hooks.ts";
+import { connackCode, returnCode } from "./reason-mapping.ts";
+import { sendPacket } from "./send.ts";
 import { NEVER_EXPIRES, Session } from "./session.ts";
 import { OutgoingAliases } from "./topic-alias.ts";
 
@@ -110,7 +106,7 @@ export function establish(
   const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, broker.options.topicAliasMaximum);
   if (broker.options.autoTopicAlias && aliasMaximum > 0) connection.outgoingAliases = new OutgoingAliases(aliasMaximum);
   if (broker.hooks.has("onSessionEstablish")) broker.hooks.notify("onSessionEstablish", client, connect);
-  if (!connection.send(connackOf(connection, connect, sessionPresent, proof))) {
+  if (!sendPacket(connection, connackOf(connection, connect, sessionPresent, proof))) {
     // It would wait for CONNACK for ever.
     broker.counters.connectionsRefused++;
     connection.close(`accepts no packet large enough for CONNACK, ${connection.maximumPacketSize} bytes`, undefined);
@@ -142,7 +138,7 @@ export function refuseConnection(connection: Connection, code: ConnackReasonCode
   const v5 = connection.protocolVersion === 5;
   const reasonCode = v5 ? code : returnCode(code);
   if (reasonCode !== undefined) {
-    connection.send({
+    sendPacket(connection, {
       type: PacketType.CONNACK,
       sessionPresent: false,
       reasonCode,
@@ -163,42 +159,6 @@ export function refuseMalformedConnect(connection: Connection, error: ProtocolEr
   connection.broker.counters.connectionsRefused++;
   connection.close(`${error.message} ${error.statement}`.trim(), error);
   connection.link.end();
-}
-
-/** A hook may refuse with any code; CONNACK carries only some, 5.0 §3.2.2.2. */
-export function connackCode(code: number): ConnackReasonCode {
-  return CONNACK_CODES.has(code) ? (code as ConnackReasonCode) : ReasonCode.UnspecifiedError;
-}
-
-const CONNACK_CODES = new Set<number>([
-  0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8c, 0x90, 0x95, 0x97, 0x99, 0x9a, 0x9b, 0x9c,
-  0x9d, 0x9f,
-]);
-
-function returnCode(code: ConnackReasonCode): ConnectReturnCode | undefined {
-  switch (code) {
-    case ReasonCode.UnsupportedProtocolVersion:
-      return ConnectReturnCode.UnacceptableProtocolVersion;
-    case ReasonCode.ClientIdentifierNotValid:
-      return ConnectReturnCode.IdentifierRejected;
-    case ReasonCode.BadUserNameOrPassword:
-      return ConnectReturnCode.BadUserNameOrPassword;
-    case ReasonCode.NotAuthorized:
-    case ReasonCode.Banned:
-    case ReasonCode.BadAuthenticationMethod:
-      return ConnectReturnCode.NotAuthorized;
-    case ReasonCode.ServerUnavailable:
-    case ReasonCode.ServerBusy:
-    case ReasonCode.QuotaExceeded:
-    case ReasonCode.ConnectionRateExceeded:
-    case ReasonCode.UseAnotherServer:
-    case ReasonCode.ServerMoved:
-    case ReasonCode.UnspecifiedError:
-    case ReasonCode.ImplementationSpecificError:
-      return ConnectReturnCode.ServerUnavailable;
-    default:
-      return undefined;
-  }
 }
 
 /** Hooks first, then the access rules. While a promise is open nothing more is read from the client. */

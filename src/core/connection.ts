@@ -1,10 +1,9 @@
-import { ackIdentifier, writeAck } from "../codec/ack.ts";
-import { copyBytes } from "../codec/bytes.ts";
-import { decodePacket, encodePacket, encodeWithin } from "../codec/codec.ts";
+import { ackIdentifier } from "../codec/ack.ts";
+import { decodePacket } from "../codec/codec.ts";
 import { UnsupportedVersion } from "../codec/connect.ts";
 import { PACKET_NAMES, PacketType, type ProtocolVersion } from "../codec/constants.ts";
 import { type FrameSink, FrameSplitter } from "../codec/frame.ts";
-import type { AcknowledgementProperties, Disconnect, Packet, Publish, UserProperty, Will } from "../codec/packet.ts";
+import type { Disconnect, Packet, Publish, Will } from "../codec/packet.ts";
 import { decodePublish } from "../codec/publish.ts";
 import {
   type DisconnectReasonCode,
@@ -17,13 +16,14 @@ import {
 import { type Authentication, handleAuth } from "./authentication.ts";
 import type { Broker } from "./broker.ts";
 import { Client } from "./client.ts";
-import { connackCode, handleConnect, refuseConnection, refuseMalformedConnect } from "./connect.ts";
+import { handleConnect, refuseConnection, refuseMalformedConnect } from "./connect.ts";
 import type { Timed } from "./deadlines.ts";
 import { Refusal } from "./hooks.ts";
-import { describePacket } from "./packet-log.ts";
 import type { Link, LinkHandler } from "./ports.ts";
 import { handlePublish } from "./publish.ts";
+import { connackCode, disconnectCode } from "./reason-mapping.ts";
 import type { Route } from "./router.ts";
+import { type AckType, sendAck, sendPacket, sendPingresp, tracePacket } from "./send.ts";
 import type { Session } from "./session.ts";
 import { handleSubscribe, handleUnsubscribe } from "./subscribe.ts";
 import { IncomingAliases, type OutgoingAliases } from "./topic-alias.ts";
@@ -185,7 +185,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       }
     }
     if (type === PacketType.PINGREQ && bodyStart === end) {
-      this.sendPingresp();
+      sendPingresp(this);
       return;
     }
     this.handle(decodePacket(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames));
@@ -200,7 +200,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
   /** A decoded packet on its way through the hooks of reading: off the wire while somebody watches, or injected. */
   receive(packet: Packet): void {
     const { broker } = this;
-    this.tracePacket("received", packet);
+    tracePacket(this, "received", packet);
     let accepted = packet;
     if (broker.hooks.has("onPacketRead")) {
       const verdict = broker.hooks.pass("onPacketRead", packet, (hook, value) =>
@@ -249,7 +249,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
         handleUnsubscribe(this, packet);
         return;
       case PacketType.PINGREQ:
-        this.sendPingresp();
+        sendPingresp(this);
         return;
       case PacketType.DISCONNECT:
         this.handleDisconnect(packet);
@@ -275,7 +275,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       if (known && this.unreleased > 0) this.unreleased--;
       const code = known || this.recovering ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound;
       if (known) this.recovering = false;
-      this.sendAck(PacketType.PUBCOMP, packetIdentifier, code);
+      sendAck(this, PacketType.PUBCOMP, packetIdentifier, code);
     }
   }
 
@@ -296,83 +296,6 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     if (packet.reasonCode === ReasonCode.NormalDisconnection) this.will = undefined;
     this.close(`disconnected, ${reasonText(packet.reasonCode)}`, undefined);
     this.link.end();
-  }
-
-  /** An acknowledgement without properties: the form that nearly all have. */
-  sendAck(
-    type: typeof PacketType.PUBACK | typeof PacketType.PUBREC | typeof PacketType.PUBREL | typeof PacketType.PUBCOMP,
-    packetIdentifier: number,
-    reasonCode: PubackReasonCode | PubrelReasonCode,
-  ): void {
-    const { broker, link } = this;
-    if (broker.watchesPackets) {
-      this.send({ type, packetIdentifier, reasonCode, properties: {} } as Packet);
-      return;
-    }
-    const size = reasonCode === 0 || this.protocolVersion < 5 ? 4 : 5;
-    const at = link.reserve(size);
-    writeAck(link.batch, at, type, packetIdentifier, reasonCode, this.protocolVersion);
-    broker.counters.packetsSent++;
-    broker.counters.bytesSent += size;
-  }
-
-  sendAckWith(
-    type: typeof PacketType.PUBACK | typeof PacketType.PUBREC,
-    packetIdentifier: number,
-    reasonCode: PubackReasonCode,
-    reasonString: string | undefined,
-    userProperties: readonly UserProperty[] | undefined,
-  ): void {
-    const properties: AcknowledgementProperties = {};
-    // 5.0 [MQTT-3.1.2-29]
-    if (this.requestProblemInformation) {
-      if (reasonString !== undefined) properties.reasonString = reasonString;
-      if (userProperties !== undefined) properties.userProperties = userProperties;
-    }
-    this.send({ type, packetIdentifier, reasonCode, properties } as Packet);
-  }
-
-  /**
-   * Any packet but the hot ones. What is too large for the client loses its User Properties and Reason String; if that
-   * is not enough it is not sent at all, 5.0 [MQTT-3.1.2-24], and false returned.
-   */
-  send(packet: Packet): boolean {
-    const { broker, link } = this;
-    let outgoing = packet;
-    if (broker.hooks.has("onPacketEncode")) outgoing = this.passToEncodeHooks(packet);
-    const bytes =
-      this.maximumPacketSize === Number.POSITIVE_INFINITY
-        ? encodePacket(outgoing, this.protocolVersion)
-        : encodeWithin(outgoing, this.protocolVersion, this.maximumPacketSize);
-    if (bytes === undefined) return false;
-    const at = link.reserve(bytes.length);
-    copyBytes(link.batch, at, bytes, 0, bytes.length);
-    broker.counters.packetsSent++;
-    broker.counters.bytesSent += bytes.length;
-    this.tracePacket("sent", outgoing);
-    if (broker.hooks.has("onPacketSent")) broker.hooks.notify("onPacketSent", this.client, outgoing, bytes);
-    return true;
-  }
-
-  passToEncodeHooks(packet: Packet): Packet {
-    const verdict = this.broker.hooks.pass("onPacketEncode", packet, (hook, value) =>
-      hook.onPacketEncode!(this.client, value),
-    );
-    // A hook that throws cannot unsend: the packet goes out as it is.
-    return verdict instanceof Refusal || typeof verdict === "symbol" ? packet : verdict;
-  }
-
-  private sendPingresp(): void {
-    const { broker, link } = this;
-    if (broker.watchesPackets) {
-      this.send({ type: PacketType.PINGRESP });
-      return;
-    }
-    const at = link.reserve(2);
-    link.batch[at] = PacketType.PINGRESP << 4;
-    link.batch[at + 1] = 0;
-    broker.counters.packetsSent++;
-    broker.counters.bytesSent += 2;
   }
 
   /** The receivers of a topic; those of the last one are at hand, since publishers repeat themselves. */
@@ -466,7 +389,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     const tell = this.state === ConnectionState.Connected && this.protocolVersion === 5;
     if (tell) {
       const properties = this.requestProblemInformation || error !== undefined ? { reasonString: reason } : {};
-      this.send({ type: PacketType.DISCONNECT, reasonCode, properties });
+      sendPacket(this, { type: PacketType.DISCONNECT, reasonCode, properties });
     }
     this.close(`${reason} (${reasonText(reasonCode)})`, error);
     if (tell && passive) this.broker.deadlines.set(this, this.broker.nowMs + this.broker.limits.connectTimeoutMs);
@@ -500,15 +423,6 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     this.splitter.stop();
     this.broker.deadlines.cancel(this);
     this.broker.connectionClosed(this, wasConnected, reason, error);
-  }
-
-  tracePacket(direction: "received" | "sent", packet: Packet): void {
-    const { log, options } = this.broker;
-    if (!log.enabled("debug")) return;
-    log.debug(`${PACKET_NAMES[packet.type]} ${direction}`, {
-      ...this.client.logFields(),
-      ...describePacket(packet, options.logPayloadBytes),
-    });
   }
 
   private allows(type: number): boolean {
@@ -558,30 +472,5 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     if (this.stalledSinceMs !== 0) dueMs = Math.min(dueMs, this.stalledSinceMs + limits.linkStallMs);
     if (dueMs === Number.POSITIVE_INFINITY) deadlines.cancel(this);
     else deadlines.set(this, dueMs);
-  }
-}
-
-type AckType =
-  | typeof PacketType.PUBACK
-  | typeof PacketType.PUBREC
-  | typeof PacketType.PUBREL
-  | typeof PacketType.PUBCOMP;
-
-/** Codes that CONNACK has and DISCONNECT lacks become the nearest that it has, 5.0 §3.14.2.1. */
-export function disconnectCode(code: number): DisconnectReasonCode {
-  switch (code) {
-    case ReasonCode.UnsupportedProtocolVersion:
-    case ReasonCode.ClientIdentifierNotValid:
-      return ReasonCode.ProtocolError;
-    case ReasonCode.BadUserNameOrPassword:
-    case ReasonCode.Banned:
-      return ReasonCode.NotAuthorized;
-    case ReasonCode.ServerUnavailable:
-      return ReasonCode.ServerBusy;
-    case ReasonCode.PacketIdentifierInUse:
-    case ReasonCode.PacketIdentifierNotFound:
-      return ReasonCode.ProtocolError;
-    default:
-      return code >= 0x80 ? (code as DisconnectReasonCode) : ReasonCode.UnspecifiedError;
   }
 }

@@ -8,6 +8,7 @@ import type { Connection } from "./connection.ts";
 import type { Counters } from "./counters.ts";
 import type { Hooks } from "./hooks.ts";
 import type { Message } from "./message.ts";
+import { passToEncodeHooks, tracePacket } from "./send.ts";
 
 const NO_BYTES = new Uint8Array(0);
 /** A scratch frame larger than this is not kept for the next message. */
@@ -137,7 +138,7 @@ export class PublishWriter {
       message.payloadEnd,
     );
     if (this.hooks.has("onPacketEncode")) {
-      const changed = connection.passToEncodeHooks(publish);
+      const changed = passToEncodeHooks(connection, publish);
       if (changed instanceof Publish) publish = changed;
     }
     const bytes = encodePacket(publish, connection.protocolVersion);
@@ -149,7 +150,7 @@ export class PublishWriter {
     const at = link.reserve(bytes.length);
     copyBytes(link.batch, at, bytes, 0, bytes.length);
     this.count(message, bytes.length);
-    connection.tracePacket("sent", publish);
+    tracePacket(connection, "sent", publish);
     if (this.hooks.has("onPacketSent")) this.hooks.notify("onPacketSent", connection.client, publish, bytes);
     return true;
   }

@@ -9,7 +9,9 @@ import type { DropReason } from "./counters.ts";
 import { HookFailure, IGNORE, Refusal } from "./hooks.ts";
 import { type Message, messageOf } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
+import { pubackCode } from "./reason-mapping.ts";
 import type { Route } from "./router.ts";
+import { sendAck, sendAckWith } from "./send.ts";
 
 /**
  * An inbound PUBLISH, §3.3: alias, name, rights, hooks, retain, route, acknowledge.
@@ -25,7 +27,7 @@ export function handlePublish(connection: Connection, incoming: Publish): void {
   if (qos === 2) {
     // 5.0 [MQTT-4.3.3-10]: the same identifier before its PUBREL is the same message.
     if (session.incoming?.has(packetIdentifier) === true) {
-      connection.sendAck(PacketType.PUBREC, packetIdentifier, ReasonCode.Success);
+      sendAck(connection, PacketType.PUBREC, packetIdentifier, ReasonCode.Success);
       return;
     }
     checkReceiveMaximum(connection);
@@ -197,29 +199,13 @@ function acknowledge(
   }
   const type = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC;
   if (reason === undefined && properties.userProperties === undefined) {
-    connection.sendAck(type, packetIdentifier, code);
+    sendAck(connection, type, packetIdentifier, code);
     return;
   }
   // mochi's acknowledgements repeat the User Properties of the PUBLISH, unless that is switched off.
   const { noInheritedPropertiesOnAck } = connection.broker.options.compat;
   const userProperties = noInheritedPropertiesOnAck ? undefined : properties.userProperties;
-  connection.sendAckWith(type, packetIdentifier, code, reason, userProperties);
-}
-
-/** A hook may refuse with any code; PUBACK and PUBREC carry only some, 5.0 §3.4.2.1. */
-function pubackCode(code: number): PubackReasonCode {
-  switch (code) {
-    case ReasonCode.UnspecifiedError:
-    case ReasonCode.ImplementationSpecificError:
-    case ReasonCode.NotAuthorized:
-    case ReasonCode.TopicNameInvalid:
-    case ReasonCode.PacketIdentifierInUse:
-    case ReasonCode.QuotaExceeded:
-    case ReasonCode.PayloadFormatInvalid:
-      return code;
-    default:
-      return ReasonCode.ImplementationSpecificError;
-  }
+  sendAckWith(connection, type, packetIdentifier, code, reason, userProperties);
 }
 
 /** Sends a message to all its receivers, each session once. Returns how many sessions it was for. */

@@ -12,6 +12,7 @@ import { Outgoing, OutgoingState } from "./outgoing.ts";
 import { packetOf } from "./publish.ts";
 import { Queue } from "./queue.ts";
 import type { RetainedBacklog } from "./retained.ts";
+import { sendAck } from "./send.ts";
 import type { Subscription } from "./subscription.ts";
 
 export const NEVER_EXPIRES = 0xffff_ffff;
@@ -224,7 +225,7 @@ export class Session implements Timed {
       this.logUnexpected("PUBREC", packetIdentifier);
       // 5.0 [MQTT-4.3.3-4] wants a PUBREL for every PUBREC; 3.1.1 has no code to say more.
       if (reasonCode < 0x80)
-        connection.sendAck(PacketType.PUBREL, packetIdentifier, ReasonCode.PacketIdentifierNotFound);
+        sendAck(connection, PacketType.PUBREL, packetIdentifier, ReasonCode.PacketIdentifierNotFound);
       return;
     }
     if (reasonCode >= 0x80) {
@@ -232,7 +233,7 @@ export class Session implements Timed {
       return;
     }
     outgoing.state = OutgoingState.AwaitPubcomp;
-    connection.sendAck(PacketType.PUBREL, packetIdentifier, ReasonCode.Success);
+    sendAck(connection, PacketType.PUBREL, packetIdentifier, ReasonCode.Success);
   }
 
   onPubcomp(packetIdentifier: number): void {
@@ -375,7 +376,7 @@ export class Session implements Timed {
         if (outgoing.state === OutgoingState.AwaitPubcomp) {
           outgoing.sentOnConnection = true;
           this.underWay++;
-          connection.sendAck(PacketType.PUBREL, outgoing.packetIdentifier, ReasonCode.Success);
+          sendAck(connection, PacketType.PUBREL, outgoing.packetIdentifier, ReasonCode.Success);
         } else {
           this.transmit(outgoing, connection);
         }

@@ -4,7 +4,9 @@ import { ProtocolError, ReasonCode, type SubackReasonCode, type UnsubackReasonCo
 import { hasWildcard, isShared, isTopicFilter, levelCount, parseShared } from "../topic/name.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { Refusal } from "./hooks.ts";
+import { subackCode } from "./reason-mapping.ts";
 import { RetainedBacklog } from "./retained.ts";
+import { sendPacket } from "./send.ts";
 import type { SharedGroup } from "./shared-group.ts";
 import { Subscription } from "./subscription.ts";
 
@@ -28,7 +30,7 @@ export function handleSubscribe(connection: Connection, incoming: Subscribe): vo
     if (code >= 0x80) broker.logDenied(client, "subscribe", entry.topicFilter, code);
     return code;
   });
-  connection.send({
+  sendPacket(connection, {
     type: PacketType.SUBACK,
     packetIdentifier: incoming.packetIdentifier,
     reasonCodes: broker.options.compat.obscureNotAuthorized ? reasonCodes.map(obscured) : reasonCodes,
@@ -67,7 +69,7 @@ export function handleUnsubscribe(connection: Connection, incoming: Unsubscribe)
   if (groups.size > 0) {
     session.handOverWaiting((outgoing) => outgoing.group !== undefined && groups.has(outgoing.group));
   }
-  connection.send({
+  sendPacket(connection, {
     type: PacketType.UNSUBACK,
     packetIdentifier: incoming.packetIdentifier,
     reasonCodes,
@@ -135,24 +137,6 @@ function demandTopicFilter(topicFilter: string): ReturnType<typeof parseShared> 
     "5.0 [MQTT-4.7.1-1]",
     `Not a valid Topic Filter: ${topicFilter}`,
   );
-}
-
-/** A hook may refuse with any code; SUBACK carries only some, 5.0 §3.9.3. */
-function subackCode(code: number): SubackReasonCode {
-  switch (code) {
-    case ReasonCode.UnspecifiedError:
-    case ReasonCode.ImplementationSpecificError:
-    case ReasonCode.NotAuthorized:
-    case ReasonCode.TopicFilterInvalid:
-    case ReasonCode.PacketIdentifierInUse:
-    case ReasonCode.QuotaExceeded:
-    case ReasonCode.SharedSubscriptionsNotSupported:
-    case ReasonCode.SubscriptionIdentifiersNotSupported:
-    case ReasonCode.WildcardSubscriptionsNotSupported:
-      return code;
-    default:
-      return ReasonCode.UnspecifiedError;
-  }
 }
 
 function obscured(code: SubackReasonCode): SubackReasonCode {

@@ -87,7 +87,7 @@ export async function startBroker(name: BrokerName, plan: BrokerPlan, collects: 
   const port = await freePort();
   // Each broker in a folder of its own: no configuration of the caller's is found, and its data goes away with it.
   const cwd = join(plan.folder, `${name}-${port}`);
-  mkdirSync(cwd);
+  mkdirSync(cwd, { recursive: true });
   const env: Record<string, string> = name === "ours" ? { ...OUR_ENVIRONMENT } : {};
   if (collects && isNode(name)) env.NODE_OPTIONS = `--expose-gc --import ${join(here, "collect-on-signal.ts")}`;
   const started = start(commandFor(name, plan, port, cwd), BROKER_CORE, { cwd, env, readsStdout: false });
