@@ -70,7 +70,9 @@ function check(): Outcome {
     ["biome", "check"],
   ] as const) {
     const started = Date.now();
-    const { status, stdout, stderr } = spawnSync(`node_modules/.bin/${name}`, words, { encoding: "utf8" });
+    const { status, stdout, stderr } = spawnSync(process.execPath, [`node_modules/.bin/${name}`, ...words], {
+      encoding: "utf8",
+    });
     if (status === 0) outcome.passed++;
     else {
       outcome.failed++;

@@ -43,11 +43,11 @@ const here = import.meta.dirname;
 
 const root = resolve(here, "../..");
 
-/** As `npm start` runs it: "NAME=value … node FLAGS src/main.ts". */
+/** As `npm start` runs it: "NAME=value … packaging/node FLAGS src/main.ts". */
 const startWords = (
   JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: { start: string } }
 ).scripts.start.split(" ");
-const nodeAt = startWords.indexOf("node");
+const nodeAt = startWords.indexOf("packaging/node");
 
 /** The environment that `npm start` gives it, with paths from the root of the repository. */
 const OUR_ENVIRONMENT = Object.fromEntries(
