@@ -88,8 +88,8 @@ export class Broker {
     this.hooks = new Hooks(hooks, world.log);
     const traced = world.log.enabled("debug");
     this.writer = new PublishWriter(this.counters, this.hooks, traced);
-    this.watchesPackets = traced || WATCHING.some((moment) => this.hooks.has(moment));
-    this.checksTopics = this.hooks.has("onACLCheck") || world.access.check !== undefined;
+    this.watchesPackets = traced || WATCHING.some((moment) => this.hooks.present[moment]);
+    this.checksTopics = this.hooks.present.onACLCheck || world.access.check !== undefined;
     this.packetBytesMax = Math.min(options.maximumPacketSize, PACKET_BYTES_MAX);
     this.retained = new Retained(this);
     this.inlineClient = new InlineClient(this);
@@ -234,7 +234,7 @@ export class Broker {
     this.log.info("Client disconnected", { ...client.logFields(), reason });
     const expires = session.expiryIntervalSeconds === 0;
     session.detach(connection.will);
-    if (this.hooks.has("onDisconnect")) this.hooks.notify("onDisconnect", client, error, expires);
+    if (this.hooks.present.onDisconnect) this.hooks.notify("onDisconnect", client, error, expires);
   }
 
   forgetSession(session: Session): void {
@@ -273,7 +273,7 @@ export class Broker {
       this.log.warn("Retained message refused: over the limits", { ...client.logFields(), topic: message.topicName });
       return false;
     }
-    if (this.hooks.has("onRetainMessage")) this.hooks.notify("onRetainMessage", client, packetOf(message), stored);
+    if (this.hooks.present.onRetainMessage) this.hooks.notify("onRetainMessage", client, packetOf(message), stored);
     return true;
   }
 
@@ -297,7 +297,7 @@ export class Broker {
   }
 
   mayUse(client: Client, topic: string, write: boolean): boolean {
-    if (this.hooks.has("onACLCheck")) {
+    if (this.hooks.present.onACLCheck) {
       const verdict = this.hooks.first<boolean>("onACLCheck", (hook) => hook.onACLCheck!(client, topic, write));
       if (verdict !== undefined) return verdict === true;
     }

@@ -38,7 +38,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     return;
   }
   const { client } = connection;
-  if (broker.hooks.has("onConnect")) {
+  if (broker.hooks.present.onConnect) {
     const verdict = broker.hooks.pass("onConnect", connect, (hook) => hook.onConnect!(client, connect));
     if (verdict instanceof Refusal) {
       refuseConnection(connection, connackCode(verdict.reasonCode), verdict.reasonString ?? "refused by a hook");
@@ -105,7 +105,7 @@ export function establish(
   connection.sendQuota = Math.min(properties.receiveMaximum ?? 65_535, broker.limits.inflight);
   const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, broker.options.topicAliasMaximum);
   if (broker.options.autoTopicAlias && aliasMaximum > 0) connection.outgoingAliases = new OutgoingAliases(aliasMaximum);
-  if (broker.hooks.has("onSessionEstablish")) broker.hooks.notify("onSessionEstablish", client, connect);
+  if (broker.hooks.present.onSessionEstablish) broker.hooks.notify("onSessionEstablish", client, connect);
   if (!sendPacket(connection, connackOf(connection, connect, sessionPresent, proof))) {
     // It would wait for CONNACK for ever.
     broker.counters.connectionsRefused++;
@@ -120,7 +120,7 @@ export function establish(
   broker.connectionEstablished(connection, sessionPresent);
   connection.established();
   session.pump();
-  if (broker.hooks.has("onSessionEstablished")) broker.hooks.notify("onSessionEstablished", client, connect);
+  if (broker.hooks.present.onSessionEstablished) broker.hooks.notify("onSessionEstablished", client, connect);
 }
 
 /** True when a hook that heard of the new session has ended its connection: asked anew, whatever the state was before. */
@@ -164,7 +164,7 @@ export function refuseMalformedConnect(connection: Connection, error: ProtocolEr
 /** Hooks first, then the access rules. While a promise is open nothing more is read from the client. */
 function decide(connection: Connection, connect: Connect): void {
   const { broker, client } = connection;
-  const byHooks = broker.hooks.has("onConnectAuthenticate")
+  const byHooks = broker.hooks.present.onConnectAuthenticate
     ? broker.hooks.firstLater<Exclude<Admission, undefined>>("onConnectAuthenticate", (hook) =>
         hook.onConnectAuthenticate!(client, connect),
       )

@@ -202,7 +202,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     const { broker } = this;
     tracePacket(this, "received", packet);
     let accepted = packet;
-    if (broker.hooks.has("onPacketRead")) {
+    if (broker.hooks.present.onPacketRead) {
       const verdict = broker.hooks.pass("onPacketRead", packet, (hook, value) =>
         hook.onPacketRead!(this.client, value),
       );
@@ -222,7 +222,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       failure = error instanceof Error ? error : new Error(String(error));
       throw error;
     } finally {
-      if (broker.hooks.has("onPacketProcessed")) {
+      if (broker.hooks.present.onPacketProcessed) {
         broker.hooks.notify("onPacketProcessed", this.client, accepted, failure);
       }
     }

@@ -181,8 +181,10 @@ type Call<M extends Moment> = NonNullable<Hook[M]>;
 
 type Answer<T> = T | Refusal | undefined;
 
-/** The hooks by moment. Ask `lists[moment].length` before building arguments: no hook, no cost. */
+/** The hooks by moment. Ask `present` before building arguments: no hook, no cost. */
 export class Hooks {
+  /** Whether anybody listens: a plain field of its own for each moment, which the hot path asks by its name. */
+  readonly present: { readonly [M in Moment]: boolean };
   readonly lists: { readonly [M in Moment]: (Hook & Required<Pick<Hook, M>>)[] };
   private readonly log: Log;
 
@@ -190,11 +192,10 @@ export class Hooks {
     const lists: Partial<Record<Moment, Hook[]>> = {};
     for (const moment of MOMENTS) lists[moment] = hooks.filter((hook) => hook[moment] !== undefined);
     this.lists = lists as Hooks["lists"];
+    const present: Partial<Record<Moment, boolean>> = {};
+    for (const moment of MOMENTS) present[moment] = this.lists[moment].length !== 0;
+    this.present = present as Hooks["present"];
     this.log = log;
-  }
-
-  has(moment: Moment): boolean {
-    return this.lists[moment].length !== 0;
   }
 
   /** Tells every hook; what one throws is logged and does not keep the others from hearing. */

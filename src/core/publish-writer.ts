@@ -38,7 +38,7 @@ export class PublishWriter {
   constructor(counters: Counters, hooks: Hooks, traced: boolean) {
     this.counters = counters;
     this.hooks = hooks;
-    this.watched = traced || hooks.has("onPacketEncode") || hooks.has("onPacketSent");
+    this.watched = traced || hooks.present.onPacketEncode || hooks.present.onPacketSent;
   }
 
   /**
@@ -137,7 +137,7 @@ export class PublishWriter {
       message.payloadStart,
       message.payloadEnd,
     );
-    if (this.hooks.has("onPacketEncode")) {
+    if (this.hooks.present.onPacketEncode) {
       const changed = passToEncodeHooks(connection, publish);
       if (changed instanceof Publish) publish = changed;
     }
@@ -151,7 +151,7 @@ export class PublishWriter {
     copyBytes(link.batch, at, bytes, 0, bytes.length);
     this.count(message, bytes.length);
     tracePacket(connection, "sent", publish);
-    if (this.hooks.has("onPacketSent")) this.hooks.notify("onPacketSent", connection.client, publish, bytes);
+    if (this.hooks.present.onPacketSent) this.hooks.notify("onPacketSent", connection.client, publish, bytes);
     return true;
   }
 

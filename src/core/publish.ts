@@ -38,7 +38,7 @@ export function handlePublish(connection: Connection, incoming: Publish): void {
     acknowledge(connection, qos, packetIdentifier, properties, refused);
     return;
   }
-  if (broker.hooks.has("onPublish")) {
+  if (broker.hooks.present.onPublish) {
     const verdict = broker.hooks.pass("onPublish", publish, (hook, value) => hook.onPublish!(connection.client, value));
     if (verdict instanceof HookFailure && connection.protocolVersion < 5) {
       // 3.1.1 [MQTT-4.8.0-2]: it has no code that would tell the client that its message is lost.
@@ -68,7 +68,7 @@ export function handlePublish(connection: Connection, incoming: Publish): void {
   const receivers = broker.send(message, route, session.key);
   const code = receivers === 0 ? ReasonCode.NoMatchingSubscribers : ReasonCode.Success;
   acknowledge(connection, qos, packetIdentifier, properties, code);
-  if (broker.hooks.has("onPublished")) broker.hooks.notify("onPublished", connection.client, publish);
+  if (broker.hooks.present.onPublished) broker.hooks.notify("onPublished", connection.client, publish);
 }
 
 /** A message as hooks see it. */

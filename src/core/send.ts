@@ -71,7 +71,7 @@ export function sendPingresp(connection: Connection): void {
  */
 export function sendPacket(connection: Connection, packet: Packet): boolean {
   const { broker, link, maximumPacketSize, protocolVersion } = connection;
-  const outgoing = broker.hooks.has("onPacketEncode") ? passToEncodeHooks(connection, packet) : packet;
+  const outgoing = broker.hooks.present.onPacketEncode ? passToEncodeHooks(connection, packet) : packet;
   const bytes =
     maximumPacketSize === Number.POSITIVE_INFINITY
       ? encodePacket(outgoing, protocolVersion)
@@ -82,7 +82,7 @@ export function sendPacket(connection: Connection, packet: Packet): boolean {
   broker.counters.packetsSent++;
   broker.counters.bytesSent += bytes.length;
   tracePacket(connection, "sent", outgoing);
-  if (broker.hooks.has("onPacketSent")) broker.hooks.notify("onPacketSent", connection.client, outgoing, bytes);
+  if (broker.hooks.present.onPacketSent) broker.hooks.notify("onPacketSent", connection.client, outgoing, bytes);
   return true;
 }
 

@@ -294,7 +294,7 @@ export class Session implements Timed {
         topic: message.topicName,
       });
     }
-    if (broker.hooks.has("onPublishDropped")) {
+    if (broker.hooks.present.onPublishDropped) {
       broker.hooks.notify("onPublishDropped", this.client, packetOf(message), reason);
     }
   }
@@ -356,7 +356,7 @@ export class Session implements Timed {
       return;
     }
     outgoing.sendings++;
-    if (broker.hooks.has("onQosPublish")) {
+    if (broker.hooks.present.onQosPublish) {
       broker.hooks.notify(
         "onQosPublish",
         this.client,
@@ -403,7 +403,7 @@ export class Session implements Timed {
           subscription.subscriptionIdentifiers,
           undefined,
         );
-        if (this.broker.hooks.has("onRetainPublished")) {
+        if (this.broker.hooks.present.onRetainPublished) {
           this.broker.hooks.notify("onRetainPublished", this.client, packetOf(message));
         }
       }
@@ -418,10 +418,10 @@ export class Session implements Timed {
     if (reasonCode >= 0x80) {
       // 5.0 [MQTT-4.8.2-6]: what one member refuses goes to no other.
       this.dropped(outgoing.message, "refusedByReceiver");
-      if (broker.hooks.has("onQosDropped")) {
+      if (broker.hooks.present.onQosDropped) {
         broker.hooks.notify("onQosDropped", this.client, packetOf(outgoing.message, outgoing));
       }
-    } else if (broker.hooks.has("onQosComplete")) {
+    } else if (broker.hooks.present.onQosComplete) {
       broker.hooks.notify("onQosComplete", this.client, packetOf(outgoing.message, outgoing));
     }
     if (this.waiting !== 0 || this.resends !== undefined || this.backlogs !== undefined) this.pump();
@@ -456,7 +456,7 @@ export class Session implements Timed {
     queue.push(outgoing);
     counters.queuedMessages++;
     counters.queuedBytes += bytes;
-    if (this.inflight?.full === true && broker.hooks.has("onPacketIDExhausted")) {
+    if (this.inflight?.full === true && broker.hooks.present.onPacketIDExhausted) {
       broker.hooks.notify("onPacketIDExhausted", this.client, packetOf(message, outgoing));
     }
     // A slow reader may never ask for more; a quick one pumps when it has drained or acknowledged.
@@ -488,7 +488,7 @@ export class Session implements Timed {
     for (const outgoing of inflight.inOrder()) {
       broker.counters.inflight--;
       if (outgoing.qos === 1 && outgoing.group !== undefined) this.handOver(outgoing);
-      else if (broker.hooks.has("onQosDropped")) {
+      else if (broker.hooks.present.onQosDropped) {
         broker.hooks.notify("onQosDropped", this.client, packetOf(outgoing.message, outgoing));
       }
     }

@@ -41,7 +41,7 @@ export class SharedGroup {
     publish: () => Publish,
     mayReceive: ((member: Subscription) => boolean) | undefined,
   ): Subscription | undefined {
-    if (hooks.has("onSelectSubscribers")) return this.selectByHook(hooks, publish, mayReceive);
+    if (hooks.present.onSelectSubscribers) return this.selectByHook(hooks, publish, mayReceive);
     const { members } = this;
     let live: Subscription | undefined;
     let away: Subscription | undefined;

@@ -15,7 +15,7 @@ export function handleSubscribe(connection: Connection, incoming: Subscribe): vo
   const { broker, client, session } = connection;
   let subscribe = incoming;
   let refusedAll: SubackReasonCode | undefined;
-  if (broker.hooks.has("onSubscribe")) {
+  if (broker.hooks.present.onSubscribe) {
     const verdict = broker.hooks.pass("onSubscribe", subscribe, (hook, value) => hook.onSubscribe!(client, value));
     if (verdict instanceof Refusal) refusedAll = subackCode(verdict.reasonCode);
     else subscribe = verdict as Subscribe;
@@ -36,7 +36,7 @@ export function handleSubscribe(connection: Connection, incoming: Subscribe): vo
     reasonCodes: broker.options.compat.obscureNotAuthorized ? reasonCodes.map(obscured) : reasonCodes,
     properties: {},
   });
-  if (broker.hooks.has("onSubscribed")) broker.hooks.notify("onSubscribed", client, subscribe, reasonCodes);
+  if (broker.hooks.present.onSubscribed) broker.hooks.notify("onSubscribed", client, subscribe, reasonCodes);
   if (backlogs.size === 0) return;
   if (session.backlogs === undefined) session.backlogs = backlogs;
   else for (const [subscription, backlog] of backlogs) session.backlogs.set(subscription, backlog);
@@ -47,7 +47,7 @@ export function handleSubscribe(connection: Connection, incoming: Subscribe): vo
 export function handleUnsubscribe(connection: Connection, incoming: Unsubscribe): void {
   const { broker, client, session } = connection;
   let unsubscribe = incoming;
-  if (broker.hooks.has("onUnsubscribe")) {
+  if (broker.hooks.present.onUnsubscribe) {
     const verdict = broker.hooks.pass("onUnsubscribe", unsubscribe, (hook, value) =>
       hook.onUnsubscribe!(client, value),
     );
@@ -75,7 +75,7 @@ export function handleUnsubscribe(connection: Connection, incoming: Unsubscribe)
     reasonCodes,
     properties: {},
   });
-  if (broker.hooks.has("onUnsubscribed")) broker.hooks.notify("onUnsubscribed", client, unsubscribe);
+  if (broker.hooks.present.onUnsubscribed) broker.hooks.notify("onUnsubscribed", client, unsubscribe);
 }
 
 function grant(

@@ -97,7 +97,7 @@ export class SysTopics implements Timed {
   private publishAll(nowMs: number): void {
     const { broker } = this;
     const info = this.info();
-    if (broker.hooks.has("onSysInfoTick")) broker.hooks.notify("onSysInfoTick", info);
+    if (broker.hooks.present.onSysInfoTick) broker.hooks.notify("onSysInfoTick", info);
     this.updateAverages(nowMs);
     for (const [topic, value] of this.values(info)) this.publish(`$SYS/broker/${topic}`, String(value));
     broker.deadlines.set(this, nowMs + broker.options.sys.intervalMs);

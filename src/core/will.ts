@@ -9,7 +9,7 @@ import type { Session } from "./session.ts";
 export function publishWill(broker: Broker, session: Session, given: Will): void {
   const { client } = session;
   let will = given;
-  if (broker.hooks.has("onWill")) {
+  if (broker.hooks.present.onWill) {
     const verdict = broker.hooks.pass("onWill", will, (hook, value) => hook.onWill!(client, value));
     if (verdict instanceof Refusal || typeof verdict === "symbol") return;
     will = verdict;
@@ -27,5 +27,5 @@ export function publishWill(broker: Broker, session: Session, given: Will): void
   if (message.retain) broker.retain(client, message);
   broker.send(message, broker.router.route(topicName), session.key);
   broker.log.info("Will published", { ...client.logFields(), topic: topicName });
-  if (broker.hooks.has("onWillSent")) broker.hooks.notify("onWillSent", client, packetOf(message));
+  if (broker.hooks.present.onWillSent) broker.hooks.notify("onWillSent", client, packetOf(message));
 }
