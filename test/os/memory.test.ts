@@ -1,21 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MemoryReturn } from "../../src/os/memory.ts";
+import { MemoryReturn, thisMachine } from "../../src/os/memory.ts";
 
 const MIB = 1024 * 1024;
 
-/** A process of so many bytes whose collections leave `left`. */
-function stage(bytes: number, left: number, utilization = 0) {
-  const process = { bytes, utilization, collections: 0 };
-  const collect = (): void => {
-    process.collections++;
-    process.bytes = left;
-  };
-  const memory = new MemoryReturn(
-    collect,
-    () => process.bytes,
-    () => ({ utilization: process.utilization }),
-  );
+/** A process of so many bytes whose collections leave `left` and take `pauseMs`. */
+function stage(bytes: number, left: number, utilization = 0, pauseMs = 0) {
+  const process = { bytes, utilization, nowMs: 0, collections: 0 };
+  const memory = new MemoryReturn({
+    collect: () => {
+      process.collections++;
+      process.bytes = left;
+      process.nowMs += pauseMs;
+    },
+    residentBytes: () => process.bytes,
+    utilization: () => process.utilization,
+    nowMs: () => process.nowMs,
+  });
   return { process, memory };
 }
 
@@ -37,22 +38,35 @@ test("MemoryReturn leaves a busy loop alone, and collects when it has become qui
   assert.equal(process.collections, 1);
 });
 
-test("MemoryReturn does not collect again what a collection has left", () => {
+test("MemoryReturn does not collect again what a collection has left, until it has grown by a part of that", () => {
   const { process, memory } = stage(70 * MIB, 200 * MIB);
   process.bytes = 240 * MIB;
   memory.look();
   memory.look();
   assert.equal(process.collections, 1);
-  process.bytes = 211 * MIB;
+  process.bytes = 229 * MIB;
   memory.look();
   assert.equal(process.collections, 1);
-  process.bytes = 213 * MIB;
+  process.bytes = 231 * MIB;
+  memory.look();
+  assert.equal(process.collections, 2);
+});
+
+test("MemoryReturn rests 500 times as long as a collection took", () => {
+  const { process, memory } = stage(70 * MIB, 75 * MIB, 0, 20);
+  process.bytes = 240 * MIB;
+  memory.look();
+  process.bytes = 240 * MIB;
+  process.nowMs = 20 + 9_999;
+  memory.look();
+  assert.equal(process.collections, 1);
+  process.nowMs = 20 + 10_000;
   memory.look();
   assert.equal(process.collections, 2);
 });
 
 test("MemoryReturn gives what has become garbage back to the system", () => {
-  const memory = new MemoryReturn(undefined, undefined, () => ({ utilization: 0 }));
+  const memory = new MemoryReturn({ ...thisMachine(), utilization: () => 0 });
   let garbage: unknown[] | undefined = Array.from({ length: 1_000_000 }, (_, index) => ({ index, text: `${index}` }));
   assert.equal(garbage.length, 1_000_000);
   garbage = undefined;
