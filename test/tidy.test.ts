@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, "..");
 
 const PURE = ["src/codec", "src/topic", "src/text"];
 /** What every edge may know of the broker: the contracts, not the broker. */
-const CONTRACTS = ["ports", "limits", "options", "counters", "hooks", "access", "client"].map(
+const CONTRACTS = ["ports", "store", "batch", "limits", "options", "counters", "hooks", "access", "client"].map(
   (name) => `src/core/${name}.ts`,
 );
 const EDGE = [...CONTRACTS, ...PURE, "node:", "npm:"];
