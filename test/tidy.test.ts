@@ -9,9 +9,18 @@ const ROOT = join(import.meta.dirname, "..");
 
 const PURE = ["src/codec", "src/topic", "src/text"];
 /** What every edge may know of the broker: the contracts, not the broker. */
-const CONTRACTS = ["ports", "store", "batch", "limits", "options", "counters", "hooks", "access", "client"].map(
-  (name) => `src/core/${name}.ts`,
-);
+const CONTRACTS = [
+  "ports",
+  "store",
+  "batch",
+  "records",
+  "limits",
+  "options",
+  "counters",
+  "hooks",
+  "access",
+  "client",
+].map((name) => `src/core/${name}.ts`);
 const EDGE = [...CONTRACTS, ...PURE, "node:", "npm:"];
 
 /** Who may import whom, beside files of the same folder. A name that is not on the right may not be imported. */

@@ -45,6 +45,12 @@ export interface BrokerOptions {
     /** Keep QoS 0 messages for absent sessions too. */
     qos0: boolean;
   };
+  /**
+   * What an acknowledgement waits for, where there is a store: milliseconds until what it promises is written. 0: it
+   * waits until it is on disk; more: it leaves at once, and a crash may lose so much; Infinity: nothing is written for
+   * the message's sake. The first of `topics` whose filter matches decides, else `delayMs`.
+   */
+  durability: { delayMs: number; topics: readonly { topicFilter: string; delayMs: number }[] };
   sys: {
     enabled: boolean;
     intervalMs: number;
@@ -82,6 +88,7 @@ export function defaultOptions(): BrokerOptions {
     },
     sessionKey: "user+client",
     queue: { overflow: "drop-oldest", qos0: false },
+    durability: { delayMs: 0, topics: [] },
     sys: { enabled: true, intervalMs: 10_000, restore: false },
     logPayloadBytes: 0,
   };

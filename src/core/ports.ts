@@ -9,6 +9,8 @@ export interface Clock {
   nowMs(): number;
   /** Milliseconds since 1970 of the wall clock: for $SYS and logs only, since it may jump. */
   wallMs(): number;
+  /** True when the wall clock is known to be right: what was stored then can be compared with what is stored now. */
+  trusted(): boolean;
 }
 
 export interface Random {

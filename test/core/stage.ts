@@ -45,7 +45,7 @@ export class Stage {
       sys: { ...defaults.sys, enabled: false, ...mqtt.sys },
     };
     this.broker = new Broker(options, { ...defaultLimits(), ...given.limits }, given.hooks ?? [], {
-      clock: { nowMs: () => this.nowMs, wallMs: () => this.wallMs },
+      clock: { nowMs: () => this.nowMs, wallMs: () => this.wallMs, trusted: () => true },
       random: { hex128: () => (++this.random).toString(16).padStart(32, "0") },
       log: this.log,
       access: given.access ?? { authenticate: () => true },

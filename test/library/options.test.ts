@@ -164,7 +164,7 @@ suite("createBroker", () => {
 
   test("clock: time passes by tick alone", async (context) => {
     let nowMs = 5;
-    const clock = { nowMs: () => nowMs, wallMs: () => 1_000_000 + nowMs };
+    const clock = { nowMs: () => nowMs, wallMs: () => 1_000_000 + nowMs, trusted: () => true };
     const { broker, connect } = await startLibrary(context, { clock });
     const client = await connect({ keepalive: 10 });
     nowMs += 14_999;

@@ -18,6 +18,10 @@ class FakeClock {
   wallMs(): number {
     return TIME_MS + this.ms - 1000;
   }
+
+  trusted(): boolean {
+    return true;
+  }
 }
 
 class Sink extends Writable {

@@ -13,7 +13,7 @@ function setUp(t: Mocked) {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let nowMs = 500;
   const ticks: number[] = [];
-  const clock = { nowMs: () => nowMs, wallMs: () => 0 };
+  const clock = { nowMs: () => nowMs, wallMs: () => 0, trusted: () => true };
   const timer = new HostTimer(clock, () => ticks.push(nowMs));
   const pass = (ms: number): void => {
     for (let step = 0; step < ms; step++) {
@@ -52,7 +52,7 @@ describe("HostTimer", () => {
 
   it("arms nothing anew while the deadline moves away", (t) => {
     const armed = t.mock.method(globalThis, "setTimeout");
-    const timer = new HostTimer({ nowMs: () => 0, wallMs: () => 0 }, () => {});
+    const timer = new HostTimer({ nowMs: () => 0, wallMs: () => 0, trusted: () => true }, () => {});
     for (let atMs = 1000; atMs < 2000; atMs++) timer.schedule(atMs);
     assert.equal(armed.mock.callCount(), 1);
     timer.schedule(500);
@@ -82,7 +82,7 @@ describe("HostTimer", () => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     let nowMs = 0;
     const ticks: number[] = [];
-    const timer: HostTimer = new HostTimer({ nowMs: () => nowMs, wallMs: () => 0 }, () => {
+    const timer: HostTimer = new HostTimer({ nowMs: () => nowMs, wallMs: () => 0, trusted: () => true }, () => {
       ticks.push(nowMs);
       timer.schedule(nowMs + 10);
     });
@@ -105,7 +105,7 @@ describe("HostTimer", () => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     let nowMs = 0;
     let ticks = 0;
-    const timer = new HostTimer({ nowMs: () => nowMs, wallMs: () => 0 }, () => ticks++);
+    const timer = new HostTimer({ nowMs: () => nowMs, wallMs: () => 0, trusted: () => true }, () => ticks++);
     timer.schedule(2 ** 32);
     for (nowMs = 2 ** 31 - 1; nowMs < 2 ** 32; nowMs += 2 ** 31 - 1) {
       t.mock.timers.tick(2 ** 31 - 1);

@@ -32,7 +32,7 @@ export async function startBroker(options: TestBrokerOptions = {}): Promise<Test
   }
   // An arbitrary start: nothing may depend on a clock that begins at 0.
   let nowMs = 1_000_000;
-  const clock = { nowMs: () => nowMs, wallMs: () => 1_700_000_000_000 + nowMs };
+  const clock = { nowMs: () => nowMs, wallMs: () => 1_700_000_000_000 + nowMs, trusted: () => true };
   const broker = createBroker({ ...options, auth: allowAll(), clock });
   const listener = new TcpListener({ name: "test", host: "127.0.0.1", port: 0, turn: broker.turn });
   await broker.addListener(listener);
