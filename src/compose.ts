@@ -4,6 +4,7 @@ import type { ListenerSettings, Settings } from "./config/settings.ts";
 import type { Access } from "./core/access.ts";
 import type { Limits } from "./core/limits.ts";
 import type { Clock, Listener, Log } from "./core/ports.ts";
+import type { Store } from "./core/store.ts";
 import { loadPlugin } from "./plugin/load.ts";
 import { RunningBroker } from "./running-broker.ts";
 import { TcpListener } from "./transport/tcp.ts";
@@ -14,9 +15,14 @@ const DESCRIPTORS_RESERVED = 48;
 
 /**
  * Joins the parts that the settings ask for; `start()` is the caller's. Rejects with a message for the user when a
- * plugin cannot be used.
+ * plugin or a store's module cannot be used. `onStoreFailed`: the store ended for a mistake of its own; see RunningBroker.
  */
-export async function composeBroker(settings: Settings, log: Log, clock: Clock): Promise<RunningBroker> {
+export async function composeBroker(
+  settings: Settings,
+  log: Log,
+  clock: Clock,
+  onStoreFailed: (error: Error) => void,
+): Promise<RunningBroker> {
   const hooks = await Promise.all(settings.plugins.map(loadPlugin));
   const broker = new RunningBroker({
     options: settings.options,
@@ -26,9 +32,26 @@ export async function composeBroker(settings: Settings, log: Log, clock: Clock):
     log,
     clock,
     ticks: true,
+    store: await storeOf(settings, log),
+    storeRequired: settings.store.required,
+    onStoreFailed,
   });
   for (const listener of settings.listeners) await broker.addListener(listenerOf(listener, broker.turn, log));
   return broker;
+}
+
+/** Each kind is loaded when it is asked for. */
+async function storeOf({ store, dataDir }: Settings, log: Log): Promise<Store | undefined> {
+  switch (store.type) {
+    case "memory":
+      return undefined;
+    case "sqlite": {
+      const { SqliteStore } = await import("./store/sqlite/store.ts");
+      return new SqliteStore({ folder: dataDir, log });
+    }
+    case "module":
+      throw new Error("stores of modules are loaded soon");
+  }
 }
 
 function listenerOf(settings: ListenerSettings, turn: Turn, log: Log): Listener {

@@ -12,6 +12,7 @@ import type { InlineClient, PublishOptions } from "./core/inline.ts";
 import type { Limits } from "./core/limits.ts";
 import type { BrokerOptions } from "./core/options.ts";
 import type { Accept, Clock, Listener, Log } from "./core/ports.ts";
+import { type Store, type StoreEvents, StoreInUse } from "./core/store.ts";
 import { HostRandom } from "./os/random.ts";
 import { HostTimer } from "./os/timers.ts";
 import { attachStream, ServerListener } from "./transport/stream.ts";
@@ -21,6 +22,9 @@ import { VERSION } from "./version.ts";
 /** How long a stop waits for subscribers to take what waits for them, and for those that take nothing. */
 const DRAIN_MS_MAX = 2_000;
 const DRAIN_PAUSE_MS_MAX = 300;
+
+/** How long it waits for the disk before the clients are told to go. */
+const SETTLE_MS_MAX = 1_000;
 
 /** What the parts are made of; see createBroker for what the defaults are. */
 export interface Parts {
@@ -32,6 +36,12 @@ export interface Parts {
   clock: Clock;
   /** False: the clock is the caller's own, and so is calling `tick`. */
   ticks: boolean;
+  /** Where sessions and messages outlive the process; undefined: in memory alone. */
+  store?: Store | undefined;
+  /** The broker does not start when nothing can be kept in `store`; else it serves from memory, and says so. */
+  storeRequired?: boolean;
+  /** The store's own mistake: what it had not answered for is not kept, and the process should end. */
+  onStoreFailed?: (error: Error) => void;
 }
 
 /** A session as the library shows it. */
@@ -54,6 +64,7 @@ export class RunningBroker {
   private readonly core: Broker;
   private readonly timer: HostTimer;
   private readonly log: Log;
+  private readonly storeRequired: boolean;
   private readonly listeners: Listener[] = [];
   private readonly accept: Accept = (link) => this.core.accept(link);
   private state: "new" | "started" | "stopped" = "new";
@@ -70,19 +81,28 @@ export class RunningBroker {
       schedule: parts.ticks ? (atMs) => this.timer.schedule(atMs) : () => {},
       memory: heap,
       version: `mqtt-broker ${VERSION}`,
+      atEndOfTurn: (task) => this.turn.add({ flush: task }),
+      ...(parts.store !== undefined && { store: throughTurn(parts.store, this.turn) }),
+      onStoreFailed: (error) => {
+        this.log.error("The store has failed", { reason: error.stack ?? error.message });
+        parts.onStoreFailed?.(error);
+      },
     });
+    this.storeRequired = parts.storeRequired ?? false;
     this.inlineClient = this.core.inlineClient;
   }
 
   /**
-   * Restores what hooks have stored and opens all listeners. Rejects when one cannot listen; the others are closed
-   * again, and the broker is stopped. A broker starts once: for another run make another.
+   * Restores what the store and hooks have kept and opens all listeners. Rejects when one cannot listen, or when another
+   * broker has the store; the others are closed again, and the broker is stopped. A broker starts once: for another run
+   * make another.
    */
   async start(): Promise<void> {
     if (this.state !== "new") throw new Error(`Cannot start: already ${this.state}`);
     this.state = "started";
-    this.core.start();
     try {
+      if (this.core.archive !== undefined) await this.load();
+      this.core.start();
       // A copy, since listeners that are added meanwhile are opened by whoever adds them.
       for (const listener of [...this.listeners]) await this.open(listener);
     } catch (error) {
@@ -165,8 +185,8 @@ export class RunningBroker {
       connected: session.live,
       address: session.live ? session.client.peer.address : "",
       subscriptions: [...session.subscriptions.keys()],
-      queuedMessages: session.waiting,
-      inflightMessages: session.inflight?.count ?? 0,
+      queuedMessages: session.delivery.waiting,
+      inflightMessages: session.delivery.inflight?.count ?? 0,
     }));
   }
 
@@ -178,6 +198,16 @@ export class RunningBroker {
   /** For a clock of your own: time has passed. */
   tick(): void {
     this.core.tick();
+  }
+
+  private async load(): Promise<void> {
+    try {
+      await this.core.load();
+    } catch (error) {
+      if (this.storeRequired || error instanceof StoreInUse) throw error;
+      this.log.error("Nothing outlives this process: the store cannot be used", { reason: (error as Error).message });
+      this.core.serveFromMemory();
+    }
   }
 
   private listens(name: string): boolean {
@@ -214,11 +244,44 @@ export class RunningBroker {
     for (const listener of this.listeners) await listener.close();
     this.core.quiesce();
     await this.drain();
+    // What was acknowledged by the disk meanwhile is told to the clients before they are told to go.
+    await Promise.race([this.core.settled(), sleep(SETTLE_MS_MAX, undefined, { ref: false })]);
     this.core.stop();
     this.turn.flush();
+    await this.core.close();
     this.timer.close();
     this.core.hooks.notify("onStopped");
   }
+}
+
+/**
+ * What the store answers is handled like bytes that came in: what it leads to is written at once when nothing else
+ * happens, and with the rest of the turn otherwise.
+ */
+function throughTurn(store: Store, turn: Turn): Store {
+  const open = (events: StoreEvents): Promise<void> => {
+    const onDurable = (count: number): void => {
+      turn.beginRead();
+      events.onDurable(count);
+      turn.endRead();
+    };
+    return store.open({
+      onDurable,
+      onTrouble: (trouble) => events.onTrouble(trouble),
+      onRecovered: () => events.onRecovered(),
+      onLost: (loss) => events.onLost(loss),
+      onFailed: (error) => events.onFailed(error),
+    });
+  };
+  return {
+    kind: store.kind,
+    open,
+    commit: (batch) => store.commit(batch),
+    read: (table, first, last, bytesMax, valueBytesMax) => store.read(table, first, last, bytesMax, valueBytesMax),
+    readKeys: (table, keys) => store.readKeys(table, keys),
+    figures: () => store.figures(),
+    close: () => store.close(),
+  };
 }
 
 function heap(): { used: number; maximum: number } {

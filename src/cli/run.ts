@@ -11,13 +11,14 @@ const STOP_MS_MAX = 4_500;
 
 /** Runs the broker until a signal ends it. Resolves with the exit code: 0 stopped as asked, 1 failed to start. */
 export async function run(settings: Settings): Promise<number> {
-  const clock = new HostClock();
+  const clock = new HostClock(settings.store.clock);
   const log = openLog({ clock, ...settings.log });
   for (const file of settings.files) log.info(`Configuration read from ${file}`);
   for (const warning of settings.warnings) log.warn(warning);
   let broker: RunningBroker;
   try {
-    broker = await composeBroker(settings, log, clock);
+    // What is not on disk was not acknowledged, so ending loses nothing; whoever restarts us goes on from there.
+    broker = await composeBroker(settings, log, clock, () => process.exit(1));
     await broker.start();
   } catch (error) {
     log.error(error instanceof Error ? error.message : String(error));

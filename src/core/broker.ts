@@ -4,6 +4,7 @@ import type { Packet, Will } from "../codec/packet.ts";
 import { ReasonCode, reasonText } from "../codec/reason.ts";
 import { TextCache } from "../codec/text.ts";
 import type { Access } from "./access.ts";
+import { Archive } from "./archive.ts";
 import type { Client } from "./client.ts";
 import { CLOSED_BY_CLIENT, Connection } from "./connection.ts";
 import { Counters } from "./counters.ts";
@@ -11,6 +12,7 @@ import { Deadlines } from "./deadlines.ts";
 import { type Hook, Hooks } from "./hooks.ts";
 import { InlineClient } from "./inline.ts";
 import type { Limits } from "./limits.ts";
+import { loadArchive } from "./load.ts";
 import type { Message } from "./message.ts";
 import type { BrokerOptions } from "./options.ts";
 import type { Clock, Link, LinkHandler, Log, Random } from "./ports.ts";
@@ -20,6 +22,7 @@ import { restore } from "./restore.ts";
 import { Retained } from "./retained.ts";
 import { type Route, Router } from "./router.ts";
 import { NEVER_EXPIRES, type Session } from "./session.ts";
+import type { Store } from "./store.ts";
 import { mergeSubscriptions, type Subscription } from "./subscription.ts";
 import { SysTopics } from "./sys-topics.ts";
 import { publishWill } from "./will.ts";
@@ -43,6 +46,12 @@ export interface World {
   /** Bytes of heap in use, and the most there were. */
   memory: () => { used: number; maximum: number };
   version: string;
+  /** Where sessions and messages outlive the process; without one they live in memory alone. */
+  store?: Store;
+  /** Calls `task` once, when all that came in this turn of the event loop has been handled. Needed with a store. */
+  atEndOfTurn: (task: () => void) => void;
+  /** The store has ended for a mistake of its own: nothing more can be promised, the process should end. */
+  onStoreFailed?: (error: Error) => void;
 }
 
 /** The broker: who is connected, which sessions there are, and what passes between them. */
@@ -64,6 +73,8 @@ export class Broker {
   readonly connections = new Set<Connection>();
   readonly inlineClient: InlineClient;
   readonly sys: SysTopics;
+  /** What becomes of all this in the store; undefined without one. */
+  archive: Archive | undefined;
   /** The largest packet we accept, fixed header included, 5.0 §3.2.2.3.6. */
   readonly packetBytesMax: number;
   /** Hooks or the log want to see each packet as an object. */
@@ -94,6 +105,37 @@ export class Broker {
     this.retained = new Retained(this);
     this.inlineClient = new InlineClient(this);
     this.sys = new SysTopics(this);
+    this.archive = world.store === undefined ? undefined : new Archive(this, world.store);
+  }
+
+  /**
+   * With a store: takes up what an earlier run left there; before `start`. Rejects when nothing can be kept there at
+   * all.
+   */
+  async load(): Promise<void> {
+    if (this.archive === undefined) return;
+    await this.world.store!.open(this.archive.journal);
+    await loadArchive(this, this.archive);
+  }
+
+  /** `load` was rejected: nothing outlives the process. */
+  serveFromMemory(): void {
+    this.archive = undefined;
+  }
+
+  /** Resolves when everything so far is on disk. */
+  async settled(): Promise<void> {
+    await this.archive?.journal.settled();
+  }
+
+  /** After `stop`: the last changes go to the store, and it is closed. */
+  async close(): Promise<void> {
+    const { archive } = this;
+    if (archive === undefined) return;
+    this.turn();
+    archive.putClock();
+    if (this.options.sys.restore) archive.putTotals(JSON.stringify(this.sys.info()));
+    await archive.journal.close();
   }
 
   /** Takes up what the Stored hooks hand over; before any listener accepts. */
@@ -144,7 +186,7 @@ export class Broker {
   /** Messages that wait for clients that are connected. */
   get waitingForConnected(): number {
     let waiting = 0;
-    for (const session of this.sessions.values()) if (session.live) waiting += session.waiting;
+    for (const session of this.sessions.values()) if (session.live) waiting += session.delivery.waiting;
     return waiting;
   }
 
@@ -247,7 +289,7 @@ export class Broker {
     // Added before the old one leaves: 5.0 [MQTT-3.8.4-3] wants no message lost by replacing, and a share its place.
     this.router.add(subscription);
     if (before !== undefined) {
-      session.dropBacklog(before);
+      session.delivery.dropBacklog(before);
       if (group === undefined) this.router.remove(before);
       return;
     }
@@ -256,7 +298,8 @@ export class Broker {
   }
 
   removeSubscription(subscription: Subscription): void {
-    subscription.session.dropBacklog(subscription);
+    subscription.session.delivery.dropBacklog(subscription);
+    this.archive?.subscriptionRemoved(subscription);
     this.router.remove(subscription);
     this.counters.subscriptions--;
     if (subscription.group !== undefined) this.counters.sharedSubscriptions--;

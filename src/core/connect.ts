@@ -68,34 +68,43 @@ export function establish(
   const { client } = connection;
   const key = broker.sessionKey(client.clientId, userName);
   // 5.0 [MQTT-3.1.4-3]
-  broker.sessions
-    .get(key)
-    ?.connection?.disconnect(
-      ReasonCode.SessionTakenOver,
-      `session taken over by ${client.peer.address || "another connection"}`,
-    );
+  const before = broker.sessions.get(key);
+  (before?.connection ?? before?.opening)?.disconnect(
+    ReasonCode.SessionTakenOver,
+    `session taken over by ${client.peer.address || "another connection"}`,
+  );
   // Asked only now, so that a client whose connection broke unnoticed can always take its own place again.
   if (broker.counters.clientsConnected >= broker.limits.clients) {
     refuseConnection(connection, ReasonCode.ServerBusy, `there are already ${broker.limits.clients} clients`);
     return;
   }
   let session = broker.sessions.get(key);
+  let stored = session?.stored === true;
   // 5.0 [MQTT-3.1.2-4]
   if (cleanStart && session !== undefined) {
     session.end();
     session = undefined;
   }
   const sessionPresent = session !== undefined;
+  const expiryIntervalSeconds = sessionExpiry(broker, connect);
   if (session === undefined) {
     if (broker.sessions.size >= broker.limits.sessions) {
       refuseConnection(connection, ReasonCode.QuotaExceeded, `there are already ${broker.limits.sessions} sessions`);
       return;
     }
+    if (expiryIntervalSeconds > 0 && broker.archive?.journal.writable === false) {
+      refuseConnection(connection, ReasonCode.QuotaExceeded, "the session cannot be kept: the disk takes nothing");
+      return;
+    }
     session = new Session(broker, key, client);
     broker.sessions.set(key, session);
+    if (expiryIntervalSeconds > 0 || connect.will !== undefined) {
+      broker.archive?.numberSession(session, expiryIntervalSeconds > 0);
+      stored ||= session.stored;
+    }
   }
   session.client = client;
-  session.expiryIntervalSeconds = sessionExpiry(broker, connect);
+  session.expiryIntervalSeconds = expiryIntervalSeconds;
   connection.session = session;
   connection.recovering = sessionPresent;
   connection.will = connect.will;
@@ -105,6 +114,46 @@ export function establish(
   connection.sendQuota = Math.min(properties.receiveMaximum ?? 65_535, broker.limits.inflight);
   const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, broker.options.topicAliasMaximum);
   if (broker.options.autoTopicAlias && aliasMaximum > 0) connection.outgoingAliases = new OutgoingAliases(aliasMaximum);
+  session.claim(connection);
+  const written = untilWritten(broker, session, stored);
+  if (written === undefined) {
+    open(connection, connect, sessionPresent, proof);
+    return;
+  }
+  connection.state = ConnectionState.Opening;
+  broker.wait(
+    connection,
+    written,
+    () => open(connection, connect, sessionPresent, proof),
+    () => refuseConnection(connection, ReasonCode.ServerUnavailable, "the store failed to answer"),
+  );
+}
+
+/**
+ * What CONNACK promises must be on disk before it leaves: that the session is there, goes on, or that an earlier one
+ * will not come back. After a restart, what may have been under way is known again as well. `stored`: the session is,
+ * or the one that it replaces was. undefined: there is nothing to wait for.
+ */
+function untilWritten(broker: Broker, session: Session, stored: boolean): Promise<unknown> | undefined {
+  const { archive } = broker;
+  if (archive === undefined) return undefined;
+  if (session.number !== 0 && !session.stored) archive.willGiven(session);
+  if (!stored) return undefined;
+  const written = session.stored ? archive.sessionConnects(session) : archive.journal.settled();
+  const recovered = session.delivery.recover();
+  // Those who have a session already are let in when nothing can be written: what they take makes room.
+  if (!archive.journal.writable) return recovered;
+  return recovered === undefined ? written : Promise.all([written, recovered]);
+}
+
+/** CONNACK, and the session goes on. */
+function open(
+  connection: Connection,
+  connect: Connect,
+  sessionPresent: boolean,
+  proof: ConnackProperties | undefined,
+): void {
+  const { broker, session, client } = connection;
   if (broker.hooks.present.onSessionEstablish) broker.hooks.notify("onSessionEstablish", client, connect);
   if (!sendPacket(connection, connackOf(connection, connect, sessionPresent, proof))) {
     // It would wait for CONNACK for ever.
@@ -113,13 +162,14 @@ export function establish(
     connection.link.end();
   }
   if (isClosed(connection)) {
-    session.detach(undefined);
+    // What waited for the disk was left behind when it closed.
+    if (session.opening === connection) session.detach(undefined);
     return;
   }
   session.resume(connection);
   broker.connectionEstablished(connection, sessionPresent);
   connection.established();
-  session.pump();
+  session.delivery.pump();
   if (broker.hooks.present.onSessionEstablished) broker.hooks.notify("onSessionEstablished", client, connect);
 }
 

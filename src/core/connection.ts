@@ -19,6 +19,8 @@ import { Client } from "./client.ts";
 import { handleConnect, refuseConnection, refuseMalformedConnect } from "./connect.ts";
 import type { Timed } from "./deadlines.ts";
 import { Refusal } from "./hooks.ts";
+import type { DurableWaiter } from "./journal.ts";
+import { Parked } from "./parked.ts";
 import type { Link, LinkHandler } from "./ports.ts";
 import { handlePublish } from "./publish.ts";
 import { connackCode, disconnectCode } from "./reason-mapping.ts";
@@ -29,7 +31,7 @@ import { handleSubscribe, handleUnsubscribe } from "./subscribe.ts";
 import { IncomingAliases, type OutgoingAliases } from "./topic-alias.ts";
 
 /** Where a connection stands, §4.1 and §4.12. */
-export const ConnectionState = { AwaitConnect: 0, Authenticating: 1, Connected: 2, Closed: 3 } as const;
+export const ConnectionState = { AwaitConnect: 0, Authenticating: 1, Connected: 2, Closed: 3, Opening: 4 } as const;
 export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
 const bits = (...types: PacketType[]): number => types.reduce((all, type) => all | (1 << type), 0);
@@ -53,6 +55,8 @@ const ALLOWED: readonly number[] = [
     PacketType.AUTH,
   ),
   0,
+  // Its session waits for the disk; nothing is read meanwhile.
+  0,
 ];
 
 /** Receivers of a topic that a connection remembers by itself; the route to more costs more than finding it again. */
@@ -65,7 +69,7 @@ const ANSWER_BYTES_MAX = 64 * 1024;
 export const CLOSED_BY_CLIENT = "closed by the client";
 
 /** One network connection: takes its bytes apart, knows what is allowed when, and ends it properly. */
-export class Connection implements LinkHandler, FrameSink, Timed {
+export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter {
   heapIndex = -1;
   dueMs = 0;
   readonly broker: Broker;
@@ -95,6 +99,9 @@ export class Connection implements LinkHandler, FrameSink, Timed {
   unreleased = 0;
   /** PUBLISH packets handed to the link since it last took everything. */
   pendingPackets = 0;
+  awaitsStore = false;
+  /** What it is to be told once the disk has what that promises. */
+  private parked: Parked | undefined = undefined;
   /** The Topic Name that was last found acceptable from this client. */
   checkedTopic = "";
   readonly splitter: FrameSplitter;
@@ -136,6 +143,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       this.fail(error);
     }
     this.limitAnswers();
+    this.limitJournal();
     broker.reschedule();
   }
 
@@ -148,7 +156,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       this.lastReceivedMs = this.broker.nowMs;
       if (!this.waits) this.link.resumeReading();
     }
-    if (this.state === ConnectionState.Connected) this.session.pump();
+    if (this.state === ConnectionState.Connected) this.session.delivery.pump();
     this.broker.reschedule();
   }
 
@@ -263,10 +271,11 @@ export class Connection implements LinkHandler, FrameSink, Timed {
   }
 
   private handleAck(type: AckType, packetIdentifier: number, reasonCode: PubackReasonCode | PubrelReasonCode): void {
-    const { session } = this;
-    if (type === PacketType.PUBACK) session.onPuback(packetIdentifier, reasonCode as PubackReasonCode);
-    else if (type === PacketType.PUBREC) session.onPubrec(this, packetIdentifier, reasonCode as PubackReasonCode);
-    else if (type === PacketType.PUBCOMP) session.onPubcomp(packetIdentifier);
+    const { session, broker } = this;
+    const { delivery } = session;
+    if (type === PacketType.PUBACK) delivery.onPuback(packetIdentifier, reasonCode as PubackReasonCode);
+    else if (type === PacketType.PUBREC) delivery.onPubrec(this, packetIdentifier, reasonCode as PubackReasonCode);
+    else if (type === PacketType.PUBCOMP) delivery.onPubcomp(packetIdentifier);
     else {
       // 5.0 [MQTT-4.3.3-11]: PUBCOMP answers every PUBREL; the code tells that we did not know the identifier. That is no
       // error during recovery, 5.0 §3.7.2.1, when our PUBCOMP was lost, but clients exist that report it as one. Clients
@@ -275,7 +284,14 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       if (known && this.unreleased > 0) this.unreleased--;
       const code = known || this.recovering ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound;
       if (known) this.recovering = false;
-      sendAck(this, PacketType.PUBCOMP, packetIdentifier, code);
+      // PUBCOMP lets the client use the identifier for another message, so ours must be gone for good, or that message
+      // would be taken for the old one after a restart.
+      let sequence = 0;
+      if (session.stored) {
+        if (known) broker.archive!.incomingRemoved(session, packetIdentifier);
+        sequence = broker.archive!.journal.lastSequence;
+      }
+      this.sendAckAfter(sequence, PacketType.PUBCOMP, packetIdentifier, code);
     }
   }
 
@@ -296,6 +312,35 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     if (packet.reasonCode === ReasonCode.NormalDisconnection) this.will = undefined;
     this.close(`disconnected, ${reasonText(packet.reasonCode)}`, undefined);
     this.link.end();
+  }
+
+  /** An acknowledgement that leaves when the journal's batch `sequence` is on disk, and not before earlier ones. */
+  sendAckAfter(
+    sequence: number,
+    type: AckType,
+    packetIdentifier: number,
+    code: PubackReasonCode | PubrelReasonCode,
+  ): void {
+    if (this.mustPark(sequence)) this.parking().addAck(sequence, type, packetIdentifier, code);
+    else sendAck(this, type, packetIdentifier, code);
+  }
+
+  /** As `sendAckAfter`, for any packet; `sent` is called once it is out. */
+  sendPacketAfter(sequence: number, packet: Packet, sent?: () => void): void {
+    if (this.mustPark(sequence)) {
+      this.parking().addPacket(sequence, packet, sent);
+      return;
+    }
+    sendPacket(this, packet);
+    sent?.();
+  }
+
+  /** More is on disk. */
+  onDurable(durable: number): void {
+    const { parked } = this;
+    if (parked === undefined) return;
+    parked.release(this, durable);
+    if (parked.length > 0) this.broker.archive!.journal.await(this);
   }
 
   /** The receivers of a topic; those of the last one are at hand, since publishers repeat themselves. */
@@ -364,7 +409,8 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     }
     if (this.state !== ConnectionState.Connected) {
       this.broker.counters.connectionsRefused++;
-      this.close("no complete CONNECT in time", undefined);
+      const opening = this.state === ConnectionState.Opening;
+      this.close(opening ? "the store did not answer in time" : "no complete CONNECT in time", undefined);
       this.link.destroy();
       return;
     }
@@ -403,7 +449,7 @@ export class Connection implements LinkHandler, FrameSink, Timed {
       const statement = error.statement === "" ? "" : ` ${error.statement}`;
       if (this.state === ConnectionState.AwaitConnect) {
         refuseMalformedConnect(this, error, error instanceof UnsupportedVersion ? error.level : undefined);
-      } else if (this.state === ConnectionState.Authenticating) {
+      } else if (this.state === ConnectionState.Authenticating || this.state === ConnectionState.Opening) {
         refuseConnection(this, connackCode(error.reasonCode), `${error.message}${statement}`);
       } else this.disconnect(disconnectCode(error.reasonCode), `${error.message}${statement}`, error);
       return;
@@ -419,10 +465,26 @@ export class Connection implements LinkHandler, FrameSink, Timed {
   close(reason: string, error: Error | undefined): void {
     if (this.state === ConnectionState.Closed) return;
     const wasConnected = this.state === ConnectionState.Connected;
+    const wasOpening = this.state === ConnectionState.Opening;
     this.state = ConnectionState.Closed;
+    this.parked = undefined;
     this.splitter.stop();
     this.broker.deadlines.cancel(this);
     this.broker.connectionClosed(this, wasConnected, reason, error);
+    // Its client was never told that it has a session: there is no will to publish either.
+    if (wasOpening && this.session.opening === this) this.session.detach(undefined);
+  }
+
+  private mustPark(sequence: number): boolean {
+    const { parked } = this;
+    if (parked !== undefined && parked.length > 0) return true;
+    return sequence !== 0 && sequence > this.broker.archive!.journal.durable;
+  }
+
+  private parking(): Parked {
+    this.parked ??= new Parked();
+    this.broker.archive!.journal.await(this);
+    return this.parked;
   }
 
   private allows(type: number): boolean {
@@ -445,6 +507,23 @@ export class Connection implements LinkHandler, FrameSink, Timed {
     this.readingPaused = true;
     this.link.pauseReading();
     this.watchStall();
+  }
+
+  /** Stops reading from those who publish while the store cannot keep up. */
+  private limitJournal(): void {
+    const { broker } = this;
+    const { archive } = broker;
+    if (archive === undefined || this.readingPaused || this.waits || this.state !== ConnectionState.Connected) return;
+    const { journal } = archive;
+    if (!journal.congested || !journal.writable) return;
+    this.readingPaused = true;
+    this.link.pauseReading();
+    journal.awaitRoom(() => {
+      if (!this.readingPaused || this.link.blocked) return;
+      this.readingPaused = false;
+      this.lastReceivedMs = broker.nowMs;
+      if (!this.waits && this.state !== ConnectionState.Closed) this.link.resumeReading();
+    });
   }
 
   private isStalled(nowMs: number): boolean {

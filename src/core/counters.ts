@@ -11,6 +11,7 @@ export const DROP_REASONS = [
   "retainedLimit",
   "sessionEnded",
   "refusedByReceiver",
+  "storeFull",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
@@ -36,6 +37,8 @@ export class Counters {
   subscriptions = 0;
   sharedSubscriptions = 0;
   protocolErrors = 0;
+  /** Records that the store had and could not give back. */
+  storeRecordsLost = 0;
   messagesDropped = 0;
   readonly droppedBy: Record<DropReason, number> = Object.fromEntries(
     DROP_REASONS.map((reason) => [reason, 0]),

@@ -18,8 +18,27 @@ export class Inflight {
     return this.count >= PACKET_IDENTIFIER_MAX;
   }
 
-  /** Gives `outgoing` the next free packet identifier. Must not be called when full. */
+  /** The next packet identifier in turn that nothing under way has. Must not be called when full. */
+  nextIdentifier(): number {
+    let identifier = this.lastIdentifier;
+    do {
+      identifier = identifier === PACKET_IDENTIFIER_MAX ? 1 : identifier + 1;
+    } while (this.get(identifier) !== undefined);
+    this.lastIdentifier = identifier;
+    return identifier;
+  }
+
+  /** The identifier after which `nextIdentifier` goes on. */
+  continueAfter(identifier: number): void {
+    this.lastIdentifier = identifier;
+  }
+
+  /** Takes up `outgoing`: under its own packet identifier, or the next free one. Must not be called when full. */
   add(outgoing: Outgoing): void {
+    if (outgoing.packetIdentifier !== 0) {
+      this.restore(outgoing, outgoing.packetIdentifier);
+      return;
+    }
     if (this.count >= this.slots.length - (this.slots.length >> 2) && this.slots.length <= PACKET_IDENTIFIER_MAX)
       this.grow();
     const mask = this.slots.length - 1;
@@ -31,7 +50,7 @@ export class Inflight {
     this.put(outgoing, identifier);
   }
 
-  /** Takes up a message of an earlier run under the identifier it had; false when that is in use. */
+  /** Takes up a message under the identifier it had; false when that is in use. */
   restore(outgoing: Outgoing, identifier: number): boolean {
     while (this.slots[identifier & (this.slots.length - 1)] !== undefined) {
       if (this.get(identifier) !== undefined) return false;

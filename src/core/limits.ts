@@ -74,6 +74,13 @@ export const LIMITS = {
     max: 3_600_000,
     reason: "a peer that takes no byte of waiting output for so long is disconnected",
   },
+  journalBytes: {
+    unit: "bytes",
+    default: 16 * 1024 * 1024,
+    min: 64 * 1024,
+    max: 2 ** 31,
+    reason: "changes that the store has not written yet: beyond, publishers are not read from",
+  },
   subscriptionsPerSession: {
     unit: "count",
     default: 100_000,

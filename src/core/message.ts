@@ -2,6 +2,13 @@ import { ownBytes } from "../codec/bytes.ts";
 import type { Qos } from "../codec/constants.ts";
 import { NO_PROPERTIES, type Publish, type PublishProperties } from "../codec/packet.ts";
 
+/** The key stays with the topic as long as it retains something; batch and place are those of its last put. */
+export interface RetainedRecord {
+  key: number;
+  batch: number;
+  batchAt: number;
+}
+
 /**
  * An Application Message on its way through the broker. One object serves all its receivers.
  * Until `keep()` the payload is a range of the publisher's receive buffer and valid only while the
@@ -22,6 +29,13 @@ export class Message {
   topicBytes: Uint8Array | undefined;
   /** Greater than 0 while it is what its topic retains, and then greater than that of all retained before it. */
   retainedSequence: number;
+  /** Of its record among the store's messages, when several sessions wait for it; else 0. */
+  recordKey: number;
+  /** The journal's batch that this record was put into, and the place there. */
+  recordBatch: number;
+  recordAt: number;
+  /** Where the store has it as the retained message of its topic. */
+  retainedRecord: RetainedRecord | undefined;
   private kept: boolean;
 
   constructor(
@@ -44,7 +58,25 @@ export class Message {
     this.payloadEnd = payloadEnd;
     this.topicBytes = undefined;
     this.retainedSequence = 0;
+    this.recordKey = 0;
+    this.recordBatch = 0;
+    this.recordAt = 0;
+    this.retainedRecord = undefined;
     this.kept = false;
+  }
+
+  /** A message whose payload belongs to nobody else: it needs no copy to be kept. */
+  static owned(
+    topicName: string,
+    qos: Qos,
+    retain: boolean,
+    properties: PublishProperties,
+    expiresAtMs: number,
+    payload: Uint8Array,
+  ): Message {
+    const message = new Message(topicName, qos, retain, properties, expiresAtMs, payload, 0, payload.length);
+    message.kept = true;
+    return message;
   }
 
   /** Copies the payload out of the receive buffer, once. */

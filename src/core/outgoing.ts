@@ -23,6 +23,15 @@ export class Outgoing {
   sendings: number;
   /** True when it counts against the send quota of the present connection. */
   sentOnConnection: boolean;
+  /** Of its record in the store's queue; 0 when it has none. */
+  key: number;
+  /** Of the record of its message that this one refers to; 0 when it has the message in itself. */
+  recordKey: number;
+  /** The journal's batch that its record was put into, and the place there. */
+  batch: number;
+  batchAt: number;
+  /** The batch that must be on disk before PUBREL may be sent; 0 when nothing is waited for. */
+  releasedBatch: number;
 
   constructor(
     message: Message,
@@ -43,5 +52,10 @@ export class Outgoing {
     this.sequence = 0;
     this.sendings = 0;
     this.sentOnConnection = false;
+    this.key = 0;
+    this.recordKey = 0;
+    this.batch = 0;
+    this.batchAt = 0;
+    this.releasedBatch = 0;
   }
 }

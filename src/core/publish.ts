@@ -11,7 +11,8 @@ import { type Message, messageOf } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { pubackCode } from "./reason-mapping.ts";
 import type { Route } from "./router.ts";
-import { sendAck, sendAckWith } from "./send.ts";
+import { ackWith } from "./send.ts";
+import type { Subscription } from "./subscription.ts";
 
 /**
  * An inbound PUBLISH, §3.3: alias, name, rights, hooks, retain, route, acknowledge.
@@ -20,6 +21,8 @@ import { sendAck, sendAckWith } from "./send.ts";
 export function handlePublish(connection: Connection, incoming: Publish): void {
   const { broker, session } = connection;
   let publish = incoming;
+  const { archive } = broker;
+  if (archive !== undefined) archive.promised = false;
   if (connection.protocolVersion === 5) resolveTopicAlias(connection, publish);
   checkCapabilities(connection, publish);
   // What is acknowledged is what the client sent, whatever a hook makes of the message.
@@ -27,7 +30,8 @@ export function handlePublish(connection: Connection, incoming: Publish): void {
   if (qos === 2) {
     // 5.0 [MQTT-4.3.3-10]: the same identifier before its PUBREL is the same message.
     if (session.incoming?.has(packetIdentifier) === true) {
-      sendAck(connection, PacketType.PUBREC, packetIdentifier, ReasonCode.Success);
+      const sequence = session.stored ? broker.archive!.journal.lastSequence : 0;
+      connection.sendAckAfter(sequence, PacketType.PUBREC, packetIdentifier, ReasonCode.Success);
       return;
     }
     checkReceiveMaximum(connection);
@@ -57,18 +61,50 @@ export function handlePublish(connection: Connection, incoming: Publish): void {
     }
     publish = verdict;
   }
+  const route = connection.routeOf(publish.topicName);
+  if (archive?.journal.writable === false && qos > 0 && mustBeKept(connection, publish, route)) {
+    refuseUnkept(connection, publish, qos, packetIdentifier, properties);
+    return;
+  }
   const message = messageOf(publish, broker.nowMs, broker.options.messageExpiryMax);
-  const retained = publish.retain ? broker.retain(connection.client, message) : true;
+  const retains = publish.retain && (qos > 0 || archive?.journal.writable !== false);
+  if (publish.retain && !retains) broker.counters.dropped("storeFull");
+  const retained = retains ? broker.retain(connection.client, message) : true;
   if (!retained) {
     noteRefusal(connection, publish, ReasonCode.QuotaExceeded);
     acknowledge(connection, qos, packetIdentifier, properties, ReasonCode.QuotaExceeded);
     return;
   }
-  const route = connection.routeOf(message.topicName);
   const receivers = broker.send(message, route, session.key);
   const code = receivers === 0 ? ReasonCode.NoMatchingSubscribers : ReasonCode.Success;
   acknowledge(connection, qos, packetIdentifier, properties, code);
   if (broker.hooks.present.onPublished) broker.hooks.notify("onPublished", connection.client, publish);
+}
+
+/** While nothing can be written: would the message have to be? */
+function mustBeKept(connection: Connection, publish: Publish, route: Route): boolean {
+  if (publish.retain || (publish.qos === 2 && connection.session.stored)) return true;
+  const keeps = ({ session, qos }: Subscription): boolean => session.stored && qos > 0;
+  return route.targets.some(keeps) || route.groups.some((group) => group.members.some(keeps));
+}
+
+/**
+ * An acknowledgement would promise what cannot be kept. 3.x clients cannot be told so, and end: what is not acknowledged
+ * they send again, 3.1.1 [MQTT-4.4.0-1].
+ */
+function refuseUnkept(
+  connection: Connection,
+  publish: Publish,
+  qos: Qos,
+  packetIdentifier: number,
+  properties: PublishProperties,
+): void {
+  const { broker, client } = connection;
+  broker.counters.dropped("storeFull");
+  broker.logDenied(client, "publish", publish.topicName, ReasonCode.QuotaExceeded);
+  const reason = "the disk takes nothing at present";
+  if (connection.protocolVersion < 5) connection.disconnect(ReasonCode.QuotaExceeded, reason);
+  else acknowledge(connection, qos, packetIdentifier, properties, ReasonCode.QuotaExceeded, reason);
 }
 
 /** A message as hooks see it. */
@@ -190,22 +226,25 @@ function acknowledge(
   reason?: string,
 ): void {
   if (qos === 0) return;
-  const { session } = connection;
+  const { session, broker } = connection;
+  const { archive } = broker;
   // A 3.x client goes on with PUBREL after a refusal too, since it cannot see it; then the identifier is in use.
   if (qos === 2 && (code < 0x80 || connection.protocolVersion < 5)) {
     session.incoming ??= new Set();
     session.incoming.add(packetIdentifier);
     connection.unreleased++;
+    if (session.stored) archive!.incomingAdded(session, packetIdentifier);
   }
+  const sequence = archive?.promised === true ? archive.journal.sequence : 0;
   const type = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC;
   if (reason === undefined && properties.userProperties === undefined) {
-    sendAck(connection, type, packetIdentifier, code);
+    connection.sendAckAfter(sequence, type, packetIdentifier, code);
     return;
   }
   // mochi's acknowledgements repeat the User Properties of the PUBLISH, unless that is switched off.
-  const { noInheritedPropertiesOnAck } = connection.broker.options.compat;
+  const { noInheritedPropertiesOnAck } = broker.options.compat;
   const userProperties = noInheritedPropertiesOnAck ? undefined : properties.userProperties;
-  sendAckWith(connection, type, packetIdentifier, code, reason, userProperties);
+  connection.sendPacketAfter(sequence, ackWith(connection, type, packetIdentifier, code, reason, userProperties));
 }
 
 /** Sends a message to all its receivers, each session once. Returns how many sessions it was for. */
@@ -224,7 +263,7 @@ export function sendToRoute(broker: Broker, message: Message, route: Route, publ
     if (broker.checksTopics && !broker.mayUse(target.session.client, message.topicName, false)) continue;
     const qos = message.qos < target.qos ? message.qos : target.qos;
     const retain = message.retain && target.retainAsPublished;
-    target.session.deliver(message, qos, retain, target.subscriptionIdentifiers, undefined);
+    target.session.delivery.deliver(message, qos, retain, target.subscriptionIdentifiers, undefined);
     receivers++;
   }
   const { groups, inline } = route;
@@ -234,7 +273,7 @@ export function sendToRoute(broker: Broker, message: Message, route: Route, publ
     const member = group.select(broker.hooks, () => packetOf(message), mayReceive);
     if (member === undefined) continue;
     const qos = message.qos < member.qos ? message.qos : member.qos;
-    member.session.deliver(
+    member.session.delivery.deliver(
       message,
       qos,
       message.retain && member.retainAsPublished,
@@ -247,6 +286,7 @@ export function sendToRoute(broker: Broker, message: Message, route: Route, publ
     inline[index]!.handle(packetOf(message));
     receivers++;
   }
+  broker.archive?.settle();
   return receivers;
 }
 

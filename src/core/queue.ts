@@ -36,6 +36,11 @@ export class Queue {
     return outgoing;
   }
 
+  /** Oldest first. */
+  *waiting(): Generator<Outgoing> {
+    for (let index = 0; index < this.length; index++) yield this.slots[(this.head + index) & (this.slots.length - 1)]!;
+  }
+
   /** Takes out all for which `wanted` holds, in order. */
   extract(wanted: (outgoing: Outgoing) => boolean): Outgoing[] {
     const taken: Outgoing[] = [];

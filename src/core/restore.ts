@@ -108,7 +108,10 @@ function restoreMessage(broker: Broker, stored: StoredMessage): void {
   demand(packetIdentifier === undefined || qos > 0, "QoS 0 has no packet identifier");
   demand(packetIdentifier === undefined || isInteger(packetIdentifier, 1, 65_535), "not a packet identifier");
   const outgoing = new Outgoing(message, qos, retain, subscriptionIdentifiers, undefined, broker.nowMs);
-  demand(session.restore(outgoing, packetIdentifier, stored.released ?? false), "its packet identifier is in use");
+  demand(
+    session.delivery.restore(outgoing, packetIdentifier, stored.released ?? false),
+    "its packet identifier is in use",
+  );
 }
 
 function restoreInfo(broker: Broker, stored: Partial<SysInfo>): void {

@@ -39,7 +39,7 @@ export class Retained implements Timed {
    */
   store(message: Message): -1 | 0 | 1 | undefined {
     const { topicName } = message;
-    if (message.payloadEnd === message.payloadStart) return this.remove(topicName) ? -1 : 0;
+    if (message.payloadEnd === message.payloadStart) return this.remove(topicName, message) ? -1 : 0;
     const { limits } = this.broker;
     const before = this.index.get(topicName);
     if (isOwn(topicName)) {
@@ -56,11 +56,24 @@ export class Retained implements Timed {
     }
     message.keep();
     this.put(message, before);
+    this.broker.archive?.retainedStored(message, before);
     this.bytes = bytes;
     if (message.expiresAtMs !== Number.POSITIVE_INFINITY && this.heapIndex === -1) {
       this.broker.deadlines.set(this, this.broker.nowMs + SWEEP_INTERVAL_MS);
     }
     return 1;
+  }
+
+  /** Takes up what the store has; the limits were asked when it was stored. */
+  restore(message: Message, key: number): void {
+    const before = this.index.get(message.topicName);
+    if (before !== undefined) this.remove(message.topicName);
+    message.retainedRecord = { key, batch: 0, batchAt: 0 };
+    this.put(message, undefined);
+    this.bytes += message.countedBytes;
+    if (message.expiresAtMs !== Number.POSITIVE_INFINITY && this.heapIndex === -1) {
+      this.broker.deadlines.set(this, this.broker.nowMs + SWEEP_INTERVAL_MS);
+    }
   }
 
   private put(message: Message, before: Message | undefined): void {
@@ -69,9 +82,11 @@ export class Retained implements Timed {
     this.index.set(message.topicName, message);
   }
 
-  remove(topicName: string): boolean {
+  /** `because`: the empty message that asked for it. */
+  remove(topicName: string, because?: Message): boolean {
     const removed = this.index.delete(topicName);
     if (removed === undefined) return false;
+    this.broker.archive?.retainedRemoved(removed, because);
     removed.retainedSequence = 0;
     if (isOwn(topicName)) this.ownCount--;
     else this.bytes -= removed.countedBytes;

@@ -35,21 +35,21 @@ export function sendAck(
   broker.counters.bytesSent += size;
 }
 
-export function sendAckWith(
+/** An acknowledgement with properties, as far as the client wants them, 5.0 [MQTT-3.1.2-29]. */
+export function ackWith(
   connection: Connection,
   type: typeof PacketType.PUBACK | typeof PacketType.PUBREC,
   packetIdentifier: number,
   reasonCode: PubackReasonCode,
   reasonString: string | undefined,
   userProperties: readonly UserProperty[] | undefined,
-): void {
+): Packet {
   const properties: AcknowledgementProperties = {};
-  // 5.0 [MQTT-3.1.2-29]
   if (connection.requestProblemInformation) {
     if (reasonString !== undefined) properties.reasonString = reasonString;
     if (userProperties !== undefined) properties.userProperties = userProperties;
   }
-  sendPacket(connection, { type, packetIdentifier, reasonCode, properties } as Packet);
+  return { type, packetIdentifier, reasonCode, properties } as Packet;
 }
 
 export function sendPingresp(connection: Connection): void {

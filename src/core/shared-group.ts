@@ -49,7 +49,7 @@ export class SharedGroup {
       const index = (this.turn + step) % members.length;
       const member = members[index]!;
       if (mayReceive !== undefined && !mayReceive(member)) continue;
-      if (member.session.ready) {
+      if (member.session.delivery.ready) {
         this.turn = index + 1;
         return member;
       }
@@ -67,7 +67,7 @@ export class SharedGroup {
     mayReceive: ((member: Subscription) => boolean) | undefined,
   ): Subscription | undefined {
     const inTurn = this.members.map((_, step) => this.members[(this.turn + step) % this.members.length]!);
-    const rank = (member: Subscription): number => (member.session.ready ? 0 : member.session.live ? 1 : 2);
+    const rank = (member: Subscription): number => (member.session.delivery.ready ? 0 : member.session.live ? 1 : 2);
     const candidates = inTurn
       .filter((member) => member.session.live || member.session.keepsWhileAway)
       .filter((member) => mayReceive === undefined || mayReceive(member))

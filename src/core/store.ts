@@ -68,6 +68,9 @@ export interface StoreEvents {
   onFailed(error: Error): void;
 }
 
+/** Another broker uses the store. Two on one would each destroy what the other promised, so this one must not start. */
+export class StoreInUse extends Error {}
+
 /** Totals since `open`, but for the sizes. */
 export interface StoreFigures {
   /** Transactions that were made durable. */
@@ -89,7 +92,8 @@ export interface Store {
   readonly kind: string;
   /**
    * Makes what an earlier run left ready to be read. A damaged store opens with what is left of it, and tells each loss.
-   * Rejects when nothing can be kept here at all, with a message that names the place and the reason.
+   * Rejects when nothing can be kept here at all, with a message that names the place and the reason: StoreInUse when
+   * another broker is there.
    */
   open(events: StoreEvents): Promise<void>;
   /**

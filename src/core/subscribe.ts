@@ -1,12 +1,13 @@
 import { PacketType, type Qos } from "../codec/constants.ts";
-import { RetainHandling, type Subscribe, type SubscribeEntry, type Unsubscribe } from "../codec/packet.ts";
+import { type Packet, RetainHandling, type Subscribe, type SubscribeEntry, type Unsubscribe } from "../codec/packet.ts";
 import { ProtocolError, ReasonCode, type SubackReasonCode, type UnsubackReasonCode } from "../codec/reason.ts";
 import { hasWildcard, isShared, isTopicFilter, levelCount, parseShared } from "../topic/name.ts";
+import type { Broker } from "./broker.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { Refusal } from "./hooks.ts";
 import { subackCode } from "./reason-mapping.ts";
 import { RetainedBacklog } from "./retained.ts";
-import { sendPacket } from "./send.ts";
+import type { Session } from "./session.ts";
 import type { SharedGroup } from "./shared-group.ts";
 import { Subscription } from "./subscription.ts";
 
@@ -30,17 +31,25 @@ export function handleSubscribe(connection: Connection, incoming: Subscribe): vo
     if (code >= 0x80) broker.logDenied(client, "subscribe", entry.topicFilter, code);
     return code;
   });
-  sendPacket(connection, {
+  const suback: Packet = {
     type: PacketType.SUBACK,
     packetIdentifier: incoming.packetIdentifier,
     reasonCodes: broker.options.compat.obscureNotAuthorized ? reasonCodes.map(obscured) : reasonCodes,
     properties: {},
+  };
+  connection.sendPacketAfter(lastSequence(broker, session), suback, () => {
+    if (broker.hooks.present.onSubscribed) broker.hooks.notify("onSubscribed", client, subscribe, reasonCodes);
+    if (backlogs.size === 0 || connection.state === ConnectionState.Closed) return;
+    const { delivery } = session;
+    if (delivery.backlogs === undefined) delivery.backlogs = backlogs;
+    else for (const [subscription, backlog] of backlogs) delivery.backlogs.set(subscription, backlog);
+    delivery.pump();
   });
-  if (broker.hooks.present.onSubscribed) broker.hooks.notify("onSubscribed", client, subscribe, reasonCodes);
-  if (backlogs.size === 0) return;
-  if (session.backlogs === undefined) session.backlogs = backlogs;
-  else for (const [subscription, backlog] of backlogs) session.backlogs.set(subscription, backlog);
-  session.pump();
+}
+
+/** What a stored session is told about its subscriptions leaves when the disk has them; 0 for others. */
+function lastSequence(broker: Broker, session: Session): number {
+  return session.stored ? broker.archive!.journal.lastSequence : 0;
 }
 
 /** UNSUBSCRIBE, §3.10: what is under way is completed, what waits of a share goes to its other members. */
@@ -67,9 +76,9 @@ export function handleUnsubscribe(connection: Connection, incoming: Unsubscribe)
   });
   // Once for all of them, since each time the whole queue is gone through.
   if (groups.size > 0) {
-    session.handOverWaiting((outgoing) => outgoing.group !== undefined && groups.has(outgoing.group));
+    session.delivery.handOverWaiting((outgoing) => outgoing.group !== undefined && groups.has(outgoing.group));
   }
-  sendPacket(connection, {
+  connection.sendPacketAfter(lastSequence(broker, session), {
     type: PacketType.UNSUBACK,
     packetIdentifier: incoming.packetIdentifier,
     reasonCodes,
@@ -103,6 +112,7 @@ function grant(
     if (session.subscriptions.size >= limits.subscriptionsPerSession) return ReasonCode.QuotaExceeded;
     if (broker.counters.subscriptions >= limits.subscriptions) return ReasonCode.QuotaExceeded;
   }
+  if (session.stored && !broker.archive!.journal.writable) return ReasonCode.QuotaExceeded;
   // A hook has ended the connection, and with it perhaps the session: nobody would ever remove what is added now.
   if (connection.state === ConnectionState.Closed) return ReasonCode.UnspecifiedError;
   const qos = Math.min(entry.qos, options.maximumQos) as Qos;
@@ -118,6 +128,7 @@ function grant(
     shared === undefined ? undefined : broker.router.group(shared.group, shared.filter),
   );
   broker.addSubscription(topicFilter, subscription, before);
+  if (session.stored) broker.archive!.subscriptionAdded(topicFilter, subscription, before);
   // 5.0 [MQTT-3.3.1-9] [-10] [-11]; none for shares, §4.8.2.
   const wantsRetained =
     entry.retainHandling === RetainHandling.SendAtSubscribe ||

@@ -17,6 +17,8 @@ export class Subscription {
   readonly group: SharedGroup | undefined;
   /** The subscriptions a merged one stands for, where No Local makes the publisher matter; else undefined. */
   readonly parts: readonly Subscription[] | undefined;
+  /** Of its record in the store; 0 when it has none. */
+  key = 0;
 
   constructor(
     session: Session,

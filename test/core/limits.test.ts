@@ -17,6 +17,7 @@ const TESTED: Record<LimitName, string> = {
   linkPendingBytes: "slow-reader.test.ts",
   linkPendingPackets: "slow-reader.test.ts",
   linkStallMs: "slow-reader.test.ts",
+  journalBytes: "durable.test.ts",
   subscriptionsPerSession: "here",
   subscriptions: "here",
   topicLevels: "here",

@@ -193,10 +193,10 @@ test("UNSUBSCRIBE of many shares goes through the waiting messages once", () => 
     stage.broker.inlineClient.publish(`t/${level}`, `first ${level}`, { qos: 1 });
     stage.broker.inlineClient.publish(`t/${level}`, `second ${level}`, { qos: 1 });
   }
-  const { session } = [...stage.broker.connections][0]!;
+  const { delivery } = [...stage.broker.connections][0]!.session;
   let walks = 0;
-  const handOver = session.handOverWaiting.bind(session);
-  session.handOverWaiting = (wanted) => {
+  const handOver = delivery.handOverWaiting.bind(delivery);
+  delivery.handOverWaiting = (wanted) => {
     walks++;
     handOver(wanted);
   };

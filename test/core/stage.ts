@@ -31,6 +31,7 @@ export class Stage {
   wallMs = 1_700_000_000_000;
   private wantedMs = Number.POSITIVE_INFINITY;
   private readonly peers: TestPeer[] = [];
+  private readonly endOfTurn: (() => void)[] = [];
   private random = 0;
 
   constructor(given: StageOptions = {}) {
@@ -54,6 +55,7 @@ export class Stage {
       },
       memory: () => ({ used: 1000, maximum: 2000 }),
       version: "mqtt-broker test",
+      atEndOfTurn: (task) => this.endOfTurn.push(task),
     });
     this.broker.start();
   }
@@ -100,7 +102,8 @@ export class Stage {
   /** Ends turns of the event loop until nothing is left to do. */
   flush(): void {
     for (let worked = true; worked; ) {
-      worked = false;
+      worked = this.endOfTurn.length > 0;
+      for (const task of this.endOfTurn.splice(0)) task();
       for (const peer of this.peers) worked = peer.link.flush() || peer.answer() || worked;
     }
   }

@@ -1,0 +1,669 @@
+import { PacketType, type Qos } from "../codec/constants.ts";
+import { type PubackReasonCode, ReasonCode } from "../codec/reason.ts";
+import type { Archive } from "./archive.ts";
+import type { Broker } from "./broker.ts";
+import type { Connection } from "./connection.ts";
+import type { DropReason } from "./counters.ts";
+import { Inflight } from "./inflight.ts";
+import type { DurableWaiter } from "./journal.ts";
+import type { Message } from "./message.ts";
+import { Outgoing, OutgoingState } from "./outgoing.ts";
+import { packetOf } from "./publish.ts";
+import { Queue } from "./queue.ts";
+import { readQueue } from "./queue-reader.ts";
+import type { RetainedBacklog } from "./retained.ts";
+import { sendAck } from "./send.ts";
+import type { Session } from "./session.ts";
+import type { Subscription } from "./subscription.ts";
+import { Tail } from "./tail.ts";
+
+/**
+ * What a stored session holds in memory of its queue, where there is a store: the rest is on disk only. A queue that
+ * has fallen to half of it is filled up again while its client takes messages.
+ */
+const WINDOW_MESSAGES = 1024;
+const WINDOW_BYTES = 256 * 1024;
+const PAGE_BYTES = 256 * 1024;
+
+/** The way of messages to one client: under way, waiting in memory, waiting on disk. §4.3, §4.4, §4.6. */
+export class Delivery implements DurableWaiter {
+  awaitsStore = false;
+  inflight: Inflight | undefined = undefined;
+  queue: Queue | undefined = undefined;
+  /** What waits on disk only; younger than all of `queue`. */
+  tail: Tail | undefined = undefined;
+  /** Retained messages that are still to be sent, by the subscription that asked for them, in the order of asking. */
+  backlogs: Map<Subscription, RetainedBacklog> | undefined = undefined;
+  /** Key of the last queue record that was sent. */
+  sentKey = 0;
+  private readonly session: Session;
+  private readonly broker: Broker;
+  /** Those of the last connection that were not acknowledged, in order, and how many of them were sent again. */
+  private resends: Outgoing[] | undefined = undefined;
+  private resent = 0;
+  /** Counted against the receiver's Receive Maximum on this connection, 5.0 [MQTT-3.3.4-9]. */
+  private underWay = 0;
+  private dropsLogged = false;
+  private readingTail = false;
+  /** The tail begins with messages that may have been under way in an earlier run. */
+  private unrecovered = false;
+  private recovery: Promise<void> | undefined;
+
+  constructor(session: Session, broker: Broker) {
+    this.session = session;
+    this.broker = broker;
+  }
+
+  /** Messages that were not sent yet, on disk too. */
+  get waiting(): number {
+    return (this.queue === undefined ? 0 : this.queue.length) + (this.tail === undefined ? 0 : this.tail.count);
+  }
+
+  /** Takes a message at once. */
+  get ready(): boolean {
+    const { connection } = this.session;
+    return connection?.writable === true && this.waiting === 0 && this.mayStart(connection);
+  }
+
+  /** Sends the message, or keeps it until it can be sent, or drops it and counts why. `qos` is already the lower one. */
+  deliver(
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    subscriptionIdentifiers: readonly number[] | undefined,
+    group: Outgoing["group"],
+  ): void {
+    const { session, broker } = this;
+    const { connection } = session;
+    if (qos === 0) {
+      // 5.0 [MQTT-4.6.0-6]: what was kept while the client was away is not overtaken.
+      const queues =
+        connection === undefined
+          ? broker.options.queue.qos0 && session.keepsWhileAway
+          : this.queue !== undefined && this.queue.qos0 > 0;
+      if (queues) this.enqueue(new Outgoing(message, 0, retain, subscriptionIdentifiers, group, broker.nowMs));
+      else if (connection !== undefined) this.deliverQos0(connection, message, retain, subscriptionIdentifiers);
+      return;
+    }
+    if (connection === undefined && !session.keepsWhileAway) return;
+    const outgoing = new Outgoing(message, qos, retain, subscriptionIdentifiers, group, broker.nowMs);
+    if (
+      connection === undefined ||
+      this.waiting !== 0 ||
+      this.resends !== undefined ||
+      !connection.writable ||
+      !this.mayStart(connection) ||
+      // It waits for the disk, see `pump`.
+      (qos === 2 && session.stored)
+    ) {
+      this.enqueue(outgoing);
+    } else {
+      if (session.stored) broker.archive!.keep(session, outgoing);
+      message.keep();
+      this.start(outgoing, connection);
+    }
+  }
+
+  /**
+   * Everything that can go out now: first what must be sent again, then what waits, then retained messages. Hooks hear
+   * of each message and may end the connection, so that is asked again and again.
+   */
+  pump(): void {
+    const { session } = this;
+    const { connection } = session;
+    if (connection === undefined) return;
+    if (this.resends !== undefined) this.pumpResends(connection, this.resends);
+    if (this.resends !== undefined) return;
+    const { queue } = this;
+    while (queue !== undefined && queue.length > 0 && connection.writable && session.connection === connection) {
+      const next = queue.peek()!;
+      if (next.qos !== 0 && !this.canStart(next, connection)) break;
+      if (next.qos === 2 && session.stored && this.awaitDurable(next.batch)) break;
+      this.dequeue(queue);
+      if (this.tooOld(next)) this.forget(next);
+      else if (next.qos === 0) {
+        this.forget(next);
+        this.deliverQos0(connection, next.message, next.retain, next.subscriptionIdentifiers);
+      } else this.start(next, connection);
+    }
+    this.fillQueue();
+    this.pumpBacklogs(connection);
+    // What is left waits for a peer that may never take anything again.
+    if (!connection.writable) connection.watchStall();
+  }
+
+  /** What a QoS 2 message waited for is on disk. */
+  onDurable(): void {
+    this.pump();
+  }
+
+  /** The session goes on over a new connection, 5.0 [MQTT-4.4.0-1]: resending is gated by the new Receive Maximum. */
+  resume(): void {
+    this.underWay = 0;
+    this.dropsLogged = false;
+    this.resends = undefined;
+    if (this.inflight === undefined || this.inflight.count === 0) return;
+    this.resends = this.inflight.inOrder();
+    this.resent = 0;
+    for (const outgoing of this.resends) outgoing.sentOnConnection = false;
+  }
+
+  /** The connection is gone. */
+  detach(): void {
+    this.resends = undefined;
+    this.handOverWaiting((outgoing) => outgoing.group !== undefined);
+  }
+
+  /** The session has ended: shared messages go to other members, the rest is dropped. */
+  end(): void {
+    const { queue, tail, inflight, broker } = this;
+    this.backlogs = undefined;
+    const { archive } = broker;
+    if (archive !== undefined) {
+      for (const outgoing of inflight?.inOrder() ?? []) archive.disown(outgoing);
+      for (const outgoing of queue?.waiting() ?? []) archive.disown(outgoing);
+      if (tail !== undefined) this.endTail(tail);
+    }
+    this.dropInflight();
+    this.handOverWaiting(() => true);
+  }
+
+  /** The subscription is gone or was replaced: what it was still to be sent of retained messages is not sent. */
+  dropBacklog(subscription: Subscription): void {
+    this.backlogs?.delete(subscription);
+  }
+
+  onPuback(packetIdentifier: number, reasonCode: PubackReasonCode): void {
+    const outgoing = this.inflight?.get(packetIdentifier);
+    if (outgoing === undefined || outgoing.state !== OutgoingState.AwaitPuback) {
+      this.logUnexpected("PUBACK", packetIdentifier);
+      return;
+    }
+    this.complete(outgoing, reasonCode);
+  }
+
+  onPubrec(connection: Connection, packetIdentifier: number, reasonCode: PubackReasonCode): void {
+    const outgoing = this.inflight?.get(packetIdentifier);
+    if (outgoing === undefined || outgoing.state === OutgoingState.AwaitPuback) {
+      this.logUnexpected("PUBREC", packetIdentifier);
+      // 5.0 [MQTT-4.3.3-4] wants a PUBREL for every PUBREC; 3.1.1 has no code to say more.
+      if (reasonCode < 0x80)
+        sendAck(connection, PacketType.PUBREL, packetIdentifier, ReasonCode.PacketIdentifierNotFound);
+      return;
+    }
+    if (reasonCode >= 0x80) {
+      this.complete(outgoing, reasonCode);
+      return;
+    }
+    // A second PUBREC finds it written, or waits as the first one does.
+    if (outgoing.state === OutgoingState.AwaitPubrec && outgoing.key !== 0) {
+      outgoing.releasedBatch = this.broker.archive!.released(this.session, outgoing);
+    }
+    outgoing.state = OutgoingState.AwaitPubcomp;
+    connection.sendAckAfter(outgoing.releasedBatch, PacketType.PUBREL, packetIdentifier, ReasonCode.Success);
+  }
+
+  onPubcomp(packetIdentifier: number): void {
+    const outgoing = this.inflight?.get(packetIdentifier);
+    if (outgoing === undefined || outgoing.state !== OutgoingState.AwaitPubcomp) {
+      this.logUnexpected("PUBCOMP", packetIdentifier);
+      return;
+    }
+    this.complete(outgoing, ReasonCode.Success);
+  }
+
+  /** Gives the waiting messages for which `wanted` holds to other members of their share, in order, or drops them. */
+  handOverWaiting(wanted: (outgoing: Outgoing) => boolean): void {
+    const { queue } = this;
+    if (queue === undefined || queue.length === 0) return;
+    const before = queue.length;
+    const bytesBefore = queue.bytes;
+    const taken = queue.extract(wanted);
+    this.broker.counters.queuedMessages -= before - queue.length;
+    this.broker.counters.queuedBytes -= bytesBefore - queue.bytes;
+    for (const outgoing of taken) {
+      this.handOver(outgoing);
+      this.forget(outgoing);
+    }
+  }
+
+  /** Takes up a message of an earlier run; false when its packet identifier is in use. */
+  restore(outgoing: Outgoing, packetIdentifier: number | undefined, released: boolean): boolean {
+    outgoing.message.keep();
+    if (packetIdentifier === undefined) {
+      this.enqueue(outgoing);
+      return true;
+    }
+    this.inflight ??= new Inflight();
+    if (!this.inflight.restore(outgoing, packetIdentifier)) return false;
+    outgoing.state =
+      outgoing.qos === 1
+        ? OutgoingState.AwaitPuback
+        : released
+          ? OutgoingState.AwaitPubcomp
+          : OutgoingState.AwaitPubrec;
+    outgoing.sendings = 1;
+    this.broker.counters.inflight++;
+    return true;
+  }
+
+  /** For a message that is written before it is sent. Wraps around, so it may be in use until its turn comes. */
+  nextIdentifier(): number {
+    this.inflight ??= new Inflight();
+    return this.inflight.full ? 1 : this.inflight.nextIdentifier();
+  }
+
+  dropped(message: Message, reason: DropReason): void {
+    const { broker, session } = this;
+    broker.counters.dropped(reason);
+    if (!this.dropsLogged) {
+      this.dropsLogged = true;
+      broker.log.warn("Dropping messages for a client", {
+        ...session.client.logFields(),
+        reason,
+        topic: message.topicName,
+      });
+    }
+    if (broker.hooks.present.onPublishDropped) {
+      broker.hooks.notify("onPublishDropped", session.client, packetOf(message), reason);
+    }
+  }
+
+  /**
+   * After a restart: finds what may have been under way when the broker was cut off, so that it is known before the
+   * client says anything about it. Nothing to wait for gives undefined.
+   */
+  recover(): Promise<void> | undefined {
+    if (!this.unrecovered) return undefined;
+    this.recovery ??= this.readUnderWay();
+    return this.recovery;
+  }
+
+  /** Takes up the queue of an earlier run, of which everything up to `sentKey` may have been sent. */
+  restoreTail(tail: Tail, lastIdentifier: number): void {
+    this.tail = tail;
+    this.unrecovered = this.sentKey >= tail.firstKey!;
+    this.inflight ??= new Inflight();
+    this.inflight.continueAfter(lastIdentifier);
+  }
+
+  private deliverQos0(
+    connection: Connection,
+    message: Message,
+    retain: boolean,
+    subscriptionIdentifiers: readonly number[] | undefined,
+  ): void {
+    if (!connection.writable) {
+      connection.watchStall();
+      this.dropped(message, "slowReader");
+      return;
+    }
+    connection.pendingPackets++;
+    const { broker } = this;
+    if (!broker.writer.write(connection, message, 0, retain, false, 0, subscriptionIdentifiers, broker.nowMs)) {
+      this.dropped(message, "tooLarge");
+    }
+  }
+
+  /** The receiver's Receive Maximum and our own bound allow one more, and a packet identifier is free. */
+  private mayStart(connection: Connection): boolean {
+    return this.underWay < connection.sendQuota && this.inflight?.full !== true;
+  }
+
+  /** As `mayStart`, for one that may have a packet identifier already. */
+  private canStart(outgoing: Outgoing, connection: Connection): boolean {
+    if (!this.mayStart(connection)) return false;
+    return outgoing.packetIdentifier === 0 || this.inflight?.get(outgoing.packetIdentifier) === undefined;
+  }
+
+  /** True when the batch is not on disk yet; then `pump` is called once it is. */
+  private awaitDurable(batch: number): boolean {
+    const { journal } = this.broker.archive!;
+    if (batch <= journal.durable) return false;
+    journal.press();
+    journal.await(this);
+    return true;
+  }
+
+  /** Sends a message for the first time. */
+  private start(outgoing: Outgoing, connection: Connection): void {
+    this.inflight ??= new Inflight();
+    this.inflight.add(outgoing);
+    this.broker.counters.inflight++;
+    if (outgoing.key !== 0) this.sentKey = outgoing.key;
+    if (outgoing.state === OutgoingState.AwaitPubcomp) {
+      this.transmitPubrel(outgoing, connection);
+      return;
+    }
+    outgoing.state = outgoing.qos === 1 ? OutgoingState.AwaitPuback : OutgoingState.AwaitPubrec;
+    this.transmit(outgoing, connection);
+  }
+
+  private transmit(outgoing: Outgoing, connection: Connection): void {
+    const { broker } = this;
+    outgoing.sentOnConnection = true;
+    this.underWay++;
+    connection.pendingPackets++;
+    const { message, qos, retain, packetIdentifier, subscriptionIdentifiers } = outgoing;
+    const dup = outgoing.sendings > 0;
+    if (
+      !broker.writer.write(
+        connection,
+        message,
+        qos,
+        retain,
+        dup,
+        packetIdentifier,
+        subscriptionIdentifiers,
+        broker.nowMs,
+      )
+    ) {
+      // 5.0 [MQTT-3.1.2-25]: acts as if it had been sent and acknowledged.
+      this.release(outgoing);
+      this.dropped(message, "tooLarge");
+      return;
+    }
+    outgoing.sendings++;
+    if (broker.hooks.present.onQosPublish) {
+      broker.hooks.notify(
+        "onQosPublish",
+        this.session.client,
+        packetOf(message, outgoing),
+        broker.nowMs,
+        outgoing.sendings - 1,
+      );
+    }
+  }
+
+  private transmitPubrel(outgoing: Outgoing, connection: Connection): void {
+    outgoing.sentOnConnection = true;
+    this.underWay++;
+    connection.sendAckAfter(outgoing.releasedBatch, PacketType.PUBREL, outgoing.packetIdentifier, ReasonCode.Success);
+  }
+
+  private pumpResends(connection: Connection, resends: Outgoing[]): void {
+    while (this.resent < resends.length) {
+      const outgoing = resends[this.resent]!;
+      // One that was acknowledged meanwhile has left.
+      if (this.inflight?.get(outgoing.packetIdentifier) === outgoing) {
+        if (this.underWay >= connection.sendQuota || !connection.writable) return;
+        if (outgoing.state === OutgoingState.AwaitPubcomp) this.transmitPubrel(outgoing, connection);
+        else this.transmit(outgoing, connection);
+      }
+      this.resent++;
+    }
+    this.resends = undefined;
+  }
+
+  private pumpBacklogs(connection: Connection): void {
+    const { backlogs, session } = this;
+    if (backlogs === undefined) return;
+    for (const [subscription, backlog] of backlogs) {
+      // A hook may have dropped it from inside the loop.
+      while (backlogs.has(subscription)) {
+        if (!connection.writable || session.connection !== connection) return;
+        // As many as may be under way at once: those of QoS 2 wait for the disk together.
+        if (subscription.qos !== 0 && this.waiting + this.underWay >= connection.sendQuota) return;
+        const message = backlog.next(session);
+        if (message === undefined) break;
+        this.deliver(
+          message,
+          Math.min(subscription.qos, message.qos) as Qos,
+          true,
+          subscription.subscriptionIdentifiers,
+          undefined,
+        );
+        if (this.broker.hooks.present.onRetainPublished) {
+          this.broker.hooks.notify("onRetainPublished", session.client, packetOf(message));
+        }
+      }
+      backlogs.delete(subscription);
+    }
+    if (this.backlogs === backlogs) this.backlogs = undefined;
+  }
+
+  private complete(outgoing: Outgoing, reasonCode: PubackReasonCode): void {
+    const { broker, session } = this;
+    this.release(outgoing);
+    if (reasonCode >= 0x80) {
+      // 5.0 [MQTT-4.8.2-6]: what one member refuses goes to no other.
+      this.dropped(outgoing.message, "refusedByReceiver");
+      if (broker.hooks.present.onQosDropped) {
+        broker.hooks.notify("onQosDropped", session.client, packetOf(outgoing.message, outgoing));
+      }
+    } else if (broker.hooks.present.onQosComplete) {
+      broker.hooks.notify("onQosComplete", session.client, packetOf(outgoing.message, outgoing));
+    }
+    if (this.waiting !== 0 || this.resends !== undefined || this.backlogs !== undefined) this.pump();
+  }
+
+  private release(outgoing: Outgoing): void {
+    // A hook may have ended the session from inside the sending, and all that was under way with it.
+    if (this.inflight?.get(outgoing.packetIdentifier) !== outgoing) return;
+    this.inflight.remove(outgoing);
+    this.broker.counters.inflight--;
+    if (outgoing.sentOnConnection) this.underWay--;
+    this.forget(outgoing);
+  }
+
+  /** Its record goes. */
+  private forget(outgoing: Outgoing): void {
+    if (outgoing.key !== 0) this.broker.archive?.forget(this.session, outgoing);
+  }
+
+  private enqueue(outgoing: Outgoing): void {
+    const { broker, session } = this;
+    const { message, qos } = outgoing;
+    if (!this.makeRoom(message)) return;
+    const bytes = message.countedBytes;
+    const archive: Archive | undefined = session.stored ? broker.archive : undefined;
+    if (archive?.journal.writable === false && archive.journal.congested) {
+      this.dropped(message, "storeFull");
+      return;
+    }
+    archive?.keep(session, outgoing);
+    const { queue } = this;
+    const inMemory =
+      archive === undefined ||
+      queue === undefined ||
+      (queue.length < WINDOW_MESSAGES && queue.bytes + bytes <= WINDOW_BYTES);
+    if (inMemory && (this.tail === undefined || this.tail.count === 0)) {
+      message.keep();
+      this.pushQueue(outgoing);
+    } else {
+      this.tail ??= new Tail();
+      this.tail.push(outgoing.key, bytes);
+    }
+    broker.counters.queuedMessages++;
+    broker.counters.queuedBytes += bytes;
+    if (this.inflight?.full === true && broker.hooks.present.onPacketIDExhausted) {
+      broker.hooks.notify("onPacketIDExhausted", session.client, packetOf(message, outgoing));
+    }
+    const { connection } = session;
+    if (connection === undefined) return;
+    if (qos === 2 && archive !== undefined) this.awaitDurable(archive.journal.sequence);
+    this.fillQueue();
+    // A slow reader may never ask for more; a quick one pumps when it has drained or acknowledged.
+    connection.watchStall();
+  }
+
+  /** False when there is none and the message was dropped. */
+  private makeRoom(message: Message): boolean {
+    const { limits, options } = this.broker;
+    const bytes = message.countedBytes;
+    for (;;) {
+      const { queue, tail } = this;
+      const queuedBytes = (queue?.bytes ?? 0) + (tail?.bytes ?? 0);
+      const tooMany = this.waiting >= limits.queuedMessages;
+      if (!tooMany && queuedBytes + bytes <= limits.queuedBytes) return true;
+      const reason = tooMany ? "queueFull" : "queueBytes";
+      if (options.queue.overflow === "drop-newest" || this.waiting === 0 || bytes > limits.queuedBytes) {
+        this.dropped(message, reason);
+        return false;
+      }
+      if (queue === undefined || queue.length === 0) {
+        // The oldest are on disk only: one more than allowed waits until they have been read, see `trimQueue`.
+        this.readTailSoon();
+        return true;
+      }
+      this.dropOldest(queue, reason);
+    }
+  }
+
+  private dropOldest(queue: Queue, reason: DropReason): void {
+    const oldest = this.dequeue(queue);
+    this.forget(oldest);
+    this.dropped(oldest.message, reason);
+  }
+
+  private dequeue(queue: Queue): Outgoing {
+    const outgoing = queue.shift()!;
+    this.broker.counters.queuedMessages--;
+    this.broker.counters.queuedBytes -= outgoing.message.countedBytes;
+    return outgoing;
+  }
+
+  private pushQueue(outgoing: Outgoing): void {
+    this.queue ??= new Queue();
+    this.queue.push(outgoing);
+  }
+
+  /** Reads on from disk when what is in memory is about to end, while there is a client to take it. */
+  private fillQueue(): void {
+    const { tail, queue } = this;
+    if (tail === undefined || tail.count === 0 || this.session.connection === undefined) return;
+    if (queue === undefined || queue.length * 2 < WINDOW_MESSAGES) this.readTailSoon();
+  }
+
+  private readTailSoon(): void {
+    const { tail, broker } = this;
+    if (this.readingTail || tail === undefined || tail.count === 0) return;
+    this.readingTail = true;
+    const reading = this.recover() ?? this.readTail(tail, (outgoing) => this.pushQueue(outgoing));
+    reading.then(
+      () => {
+        broker.turn();
+        this.readingTail = false;
+        if (this.tail === tail) {
+          this.trimQueue();
+          this.pump();
+        }
+        broker.reschedule();
+      },
+      (error: Error) => {
+        this.readingTail = false;
+        broker.log.error("Cannot read on in a queue", { ...this.session.client.logFields(), reason: error.message });
+      },
+    );
+  }
+
+  /** The next messages of the tail, which leaves them to `each`. What the store has lost of them is named there. */
+  private async readTail(tail: Tail, each: (outgoing: Outgoing) => void): Promise<void> {
+    const { counters } = this.broker;
+    const { messages, lastKey } = await readQueue(this.broker, tail, PAGE_BYTES);
+    if (this.tail !== tail || lastKey === 0) return;
+    const taken = tail.takeUpTo(lastKey);
+    let bytes = 0;
+    for (const outgoing of messages) bytes += outgoing.message.countedBytes;
+    // What is lost had a size that nobody knows any more, but for the last ones.
+    const bytesAfter = tail.count === 0 ? 0 : Math.max(0, tail.bytes - bytes);
+    counters.queuedMessages -= taken - messages.length;
+    counters.queuedBytes -= tail.bytes - bytesAfter - bytes;
+    tail.bytes = bytesAfter;
+    for (const outgoing of messages) each(outgoing);
+  }
+
+  private async readUnderWay(): Promise<void> {
+    const { tail, sentKey } = this;
+    const take = (outgoing: Outgoing): void => {
+      if (outgoing.qos > 0 && outgoing.key <= sentKey) this.recoverInflight(outgoing);
+      else this.pushQueue(outgoing);
+    };
+    while (tail !== undefined && this.tail === tail && tail.count > 0 && tail.firstKey! <= sentKey) {
+      const before = tail.count;
+      await this.readTail(tail, take);
+      // Nothing can be read at present; what is under way is found out with the next connection.
+      if (tail.count === before) break;
+    }
+    this.unrecovered = tail !== undefined && tail.count > 0 && tail.firstKey! <= sentKey;
+    this.recovery = undefined;
+  }
+
+  /** Drops the oldest that are beyond the bounds: they could not be while they were on disk only. */
+  private trimQueue(): void {
+    const { limits } = this.broker;
+    const { queue, tail } = this;
+    while (queue !== undefined && queue.length > 0) {
+      const bytes = queue.bytes + (tail?.bytes ?? 0);
+      if (this.waiting <= limits.queuedMessages && bytes <= limits.queuedBytes) return;
+      this.dropOldest(queue, this.waiting > limits.queuedMessages ? "queueFull" : "queueBytes");
+    }
+  }
+
+  private recoverInflight(outgoing: Outgoing): void {
+    const { counters } = this.broker;
+    counters.queuedMessages--;
+    counters.queuedBytes -= outgoing.message.countedBytes;
+    const released = outgoing.state === OutgoingState.AwaitPubcomp;
+    if (this.restore(outgoing, outgoing.packetIdentifier, released)) return;
+    // Two of one identifier cannot both have been under way.
+    counters.queuedMessages++;
+    counters.queuedBytes += outgoing.message.countedBytes;
+    this.pushQueue(outgoing);
+  }
+
+  /** 5.0 [MQTT-3.3.2-5]: what has expired before its delivery began is deleted. */
+  private tooOld(outgoing: Outgoing): boolean {
+    const { nowMs, limits } = this.broker;
+    if (outgoing.state === OutgoingState.AwaitPubcomp) return false;
+    if (outgoing.message.expiresAtMs <= nowMs) this.dropped(outgoing.message, "expired");
+    else if (limits.queuedAgeMs > 0 && nowMs - outgoing.queuedAtMs > limits.queuedAgeMs) {
+      this.dropped(outgoing.message, "queueAge");
+    } else return false;
+    return true;
+  }
+
+  /** QoS 1 messages of a share go to another member; QoS 2 ones must not, 5.0 [MQTT-4.8.2-5]. */
+  private dropInflight(): void {
+    const { broker, inflight, session } = this;
+    if (inflight === undefined) return;
+    this.inflight = undefined;
+    for (const outgoing of inflight.inOrder()) {
+      broker.counters.inflight--;
+      if (outgoing.qos === 1 && outgoing.group !== undefined) this.handOver(outgoing);
+      else if (broker.hooks.present.onQosDropped) {
+        broker.hooks.notify("onQosDropped", session.client, packetOf(outgoing.message, outgoing));
+      }
+    }
+  }
+
+  private handOver(outgoing: Outgoing): void {
+    const { message, group, qos } = outgoing;
+    const mayReceive = this.broker.mayReceive(message.topicName);
+    const member = group?.select(this.broker.hooks, () => packetOf(message), mayReceive);
+    if (member === undefined) {
+      this.dropped(message, "sessionEnded");
+      return;
+    }
+    const lower = Math.min(message.qos, member.qos, qos) as Qos;
+    member.session.delivery.deliver(message, lower, outgoing.retain, member.subscriptionIdentifiers, group);
+  }
+
+  /**
+   * What is on disk only is read once more before it goes with its session: messages of a share belong to the other
+   * members, and messages that others wait for too are referred to by one less.
+   */
+  private endTail(tail: Tail): void {
+    const { broker, session } = this;
+    this.tail = undefined;
+    broker.counters.queuedMessages -= tail.count;
+    broker.counters.queuedBytes -= tail.bytes;
+    if (tail.count === 0) return;
+    broker.archive!.endTail(session, tail, (outgoing) => this.handOver(outgoing));
+  }
+
+  private logUnexpected(packet: string, packetIdentifier: number): void {
+    if (!this.broker.log.enabled("debug")) return;
+    this.broker.log.debug(`Unexpected ${packet}`, { ...this.session.client.logFields(), packetIdentifier });
+  }
+}

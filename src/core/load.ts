@@ -1,0 +1,269 @@
+import { parseShared } from "../topic/name.ts";
+import type { Archive } from "./archive.ts";
+import { BatchReader } from "./batch.ts";
+import type { Broker } from "./broker.ts";
+import { Client, NO_PEER } from "./client.ts";
+import { messageOfRecord, understood } from "./queue-reader.ts";
+import {
+  type ClockRecord,
+  decodeClock,
+  decodeMessage,
+  decodeQueueHead,
+  decodeSession,
+  decodeSubscription,
+  IDENTIFIERS_PER_SESSION,
+  QUEUE_HEAD_BYTES,
+  QueueForm,
+  type SessionRecord,
+  SLOTS_PER_BLOCK,
+} from "./records.ts";
+import { NEVER_EXPIRES, Session } from "./session.ts";
+import { STORE_KEY_MAX, Table } from "./store.ts";
+import { Subscription } from "./subscription.ts";
+import { Tail } from "./tail.ts";
+
+const PAGE_BYTES = 512 * 1024;
+
+/** What is found of one session's queue. */
+interface FoundQueue {
+  tail: Tail;
+  lastIdentifier: number;
+  /** Messages of QoS 1 and 2 so far. */
+  acknowledged: number;
+}
+
+/** The sessions by their numbers, and those whose client was connected when the broker was cut off. */
+interface FoundSessions {
+  byNumber: Map<number, Session>;
+  cutOff: Set<Session>;
+}
+
+/**
+ * Takes up what an earlier run left in the store. Queued messages stay on disk until their client comes; what belongs
+ * to nobody any more is removed.
+ */
+export async function loadArchive(broker: Broker, archive: Archive): Promise<void> {
+  broker.turn();
+  await loadClock(broker, archive);
+  const sessions = await loadSessions(broker, archive);
+  await loadSubscriptions(broker, archive, sessions.byNumber);
+  await loadIncoming(archive, sessions.byNumber);
+  await loadQueues(broker, archive, sessions);
+  await loadMessageKeys(archive);
+  await loadRetained(broker, archive);
+  await loadTotals(broker, archive);
+  broker.turn();
+  for (const session of sessions.byNumber.values()) startSession(archive, session);
+  archive.begin();
+}
+
+/**
+ * Goes through a table in the order of its keys. The next page is asked for before this one is dealt with, so that the
+ * store and the broker work at the same time.
+ */
+async function each(
+  archive: Archive,
+  table: Table,
+  visit: (reader: BatchReader) => void,
+  valueBytesMax?: number,
+): Promise<void> {
+  const ask = (first: number): Promise<Uint8Array> =>
+    archive.journal.read(table, first, STORE_KEY_MAX, PAGE_BYTES, valueBytesMax);
+  let asked = ask(0);
+  for (;;) {
+    const page = await asked;
+    if (page.length === 0) return;
+    let lastKey = 0;
+    for (const reader = new BatchReader(page); reader.next(); ) lastKey = reader.key;
+    asked = ask(lastKey + 1);
+    for (const reader = new BatchReader(page); reader.next(); ) visit(reader);
+  }
+}
+
+/** The broker's age goes on from where it stood; the time it was off counts when both ends of it can be believed. */
+async function loadClock(broker: Broker, archive: Archive): Promise<void> {
+  const { clock } = broker.world;
+  let found: ClockRecord | undefined;
+  await each(archive, Table.Clock, (reader) => {
+    found = understood(broker, "clock", reader, () => decodeClock(reader.value));
+  });
+  archive.ageOffsetMs = -broker.nowMs;
+  if (found === undefined) return;
+  const { ageMs, wallMs, trusted } = found as ClockRecord;
+  const offMs = trusted && clock.trusted() ? Math.max(0, clock.wallMs() - wallMs) : 0;
+  archive.ageOffsetMs += ageMs + offMs;
+}
+
+async function loadSessions(broker: Broker, archive: Archive): Promise<FoundSessions> {
+  const byNumber = new Map<number, Session>();
+  const cutOff = new Set<Session>();
+  await each(archive, Table.Session, (reader) => {
+    const number = reader.key;
+    archive.nextSession = Math.max(archive.nextSession, number + 1);
+    const record = understood(broker, "session", reader, () => decodeSession(reader.name, reader.value));
+    if (record === undefined) return;
+    const session = sessionOf(broker, archive, number, record);
+    const before = broker.sessions.get(session.key);
+    // Of two under one name the later one holds; the other was not removed before a crash that damaged the file.
+    if (before !== undefined) {
+      byNumber.delete(before.number);
+      archive.journal.batch.delete(Table.Session, before.number);
+    }
+    broker.sessions.set(session.key, session);
+    byNumber.set(number, session);
+    if (record.connected) cutOff.add(session);
+  });
+  return { byNumber, cutOff };
+}
+
+function sessionOf(broker: Broker, archive: Archive, number: number, record: SessionRecord): Session {
+  const { clientId, userName, protocolVersion, expiryIntervalSeconds, will } = record;
+  const key = broker.sessionKey(clientId, userName);
+  const session = new Session(broker, key, new Client(clientId, userName, protocolVersion, false, 0, NO_PEER));
+  session.number = number;
+  session.stored = record.stored;
+  session.expiryIntervalSeconds = expiryIntervalSeconds;
+  session.delivery.sentKey = record.sentKey;
+  if (record.responseTopic !== undefined) {
+    session.responseTopic = record.responseTopic;
+    broker.router.responseTopics.set(record.responseTopic, session);
+  }
+  const { nowMs } = broker;
+  if (record.connected) {
+    // The broker was cut off, and with it the connection: that is now, 5.0 [MQTT-3.1.2-8].
+    const never = expiryIntervalSeconds === NEVER_EXPIRES;
+    const lifetimeMs = never ? Number.POSITIVE_INFINITY : expiryIntervalSeconds * 1000;
+    session.expiresAtMs = nowMs + lifetimeMs;
+    if (will !== undefined) {
+      const delayMs = Math.min((will.properties.willDelayInterval ?? 0) * 1000, lifetimeMs);
+      session.delayedWill = { will, dueMs: nowMs + delayMs };
+    }
+  } else {
+    session.expiresAtMs = archive.fromAge(record.expiresAtMs);
+    if (will !== undefined) session.delayedWill = { will, dueMs: archive.fromAge(record.willDueAtMs) };
+  }
+  return session;
+}
+
+async function loadSubscriptions(
+  broker: Broker,
+  archive: Archive,
+  sessions: ReadonlyMap<number, Session>,
+): Promise<void> {
+  await each(archive, Table.Subscription, (reader) => {
+    const { key } = reader;
+    archive.nextSubscription = Math.max(archive.nextSubscription, key + 1);
+    const record = understood(broker, "subscription", reader, () => decodeSubscription(reader.name, reader.value));
+    if (record === undefined) return;
+    const session = sessions.get(record.session);
+    if (session === undefined) {
+      archive.journal.batch.delete(Table.Subscription, key);
+      return;
+    }
+    const { topicFilter, qos, noLocal, retainAsPublished, retainHandling, subscriptionIdentifier } = record;
+    const shared = parseShared(topicFilter);
+    const subscription = new Subscription(
+      session,
+      shared?.filter ?? topicFilter,
+      qos,
+      noLocal,
+      retainAsPublished,
+      retainHandling,
+      subscriptionIdentifier === undefined ? undefined : [subscriptionIdentifier],
+      shared === undefined ? undefined : broker.router.group(shared.group, shared.filter),
+    );
+    subscription.key = key;
+    broker.addSubscription(topicFilter, subscription, session.subscriptions.get(topicFilter));
+  });
+}
+
+async function loadIncoming(archive: Archive, sessions: ReadonlyMap<number, Session>): Promise<void> {
+  await each(archive, Table.Incoming, ({ key }) => {
+    const session = sessions.get(Math.floor(key / IDENTIFIERS_PER_SESSION));
+    if (session === undefined) {
+      archive.journal.batch.delete(Table.Incoming, key);
+      return;
+    }
+    session.incoming ??= new Set();
+    session.incoming.add(key % IDENTIFIERS_PER_SESSION);
+  });
+}
+
+async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }: FoundSessions): Promise<void> {
+  const found = new Map<Session, FoundQueue>();
+  const { counters, limits } = broker;
+  const visit = (reader: BatchReader): void => {
+    const { key } = reader;
+    const block = Math.floor(key / SLOTS_PER_BLOCK);
+    archive.nextBlock = Math.max(archive.nextBlock, block + 1);
+    const head = understood(broker, "queue", reader, () =>
+      decodeQueueHead(reader.bytes, reader.valueStart, reader.valueEnd),
+    );
+    if (head === undefined) return;
+    const session = byNumber.get(head.session);
+    if (session === undefined) {
+      archive.journal.batch.delete(Table.Queue, key);
+      return;
+    }
+    if (head.form === QueueForm.Reference) {
+      archive.references.set(head.message, (archive.references.get(head.message) ?? 0) + 1);
+    }
+    let queue = found.get(session);
+    if (queue === undefined) {
+      queue = { tail: new Tail(), lastIdentifier: 0, acknowledged: 0 };
+      found.set(session, queue);
+    }
+    if (session.blocks[session.blocks.length - 1] !== block) session.blocks.push(block);
+    const bytes = head.form === QueueForm.Released ? 0 : head.countedBytes;
+    queue.tail.push(key, bytes);
+    if (head.qos !== 0) {
+      queue.lastIdentifier = head.packetIdentifier;
+      // What was under way are the oldest, and no more than may be.
+      if (cutOff.has(session) && queue.acknowledged < limits.inflight) session.delivery.sentKey = key;
+      queue.acknowledged++;
+    }
+    counters.queuedMessages++;
+    counters.queuedBytes += bytes;
+  };
+  await each(archive, Table.Queue, visit, QUEUE_HEAD_BYTES);
+  for (const [session, { tail, lastIdentifier }] of found) {
+    session.delivery.restoreTail(tail, lastIdentifier);
+  }
+}
+
+/** Messages that several sessions waited for, and nobody waits for any more. */
+async function loadMessageKeys(archive: Archive): Promise<void> {
+  const visit = ({ key }: BatchReader): void => {
+    archive.nextMessage = Math.max(archive.nextMessage, key + 1);
+    if (!archive.references.has(key)) archive.journal.batch.delete(Table.Message, key);
+  };
+  await each(archive, Table.Message, visit, 0);
+}
+
+async function loadRetained(broker: Broker, archive: Archive): Promise<void> {
+  await each(archive, Table.Retained, (reader) => {
+    const { key } = reader;
+    archive.nextRetained = Math.max(archive.nextRetained, key + 1);
+    const record = understood(broker, "retained", reader, () =>
+      decodeMessage(reader.name, reader.bytes, reader.valueStart, reader.valueEnd),
+    );
+    if (record !== undefined) broker.retained.restore(messageOfRecord(broker, record), key);
+  });
+}
+
+async function loadTotals(broker: Broker, archive: Archive): Promise<void> {
+  await each(archive, Table.Totals, (reader) => {
+    const totals = understood(broker, "totals", reader, () => JSON.parse(new TextDecoder().decode(reader.value)));
+    if (totals !== undefined && broker.options.sys.restore) broker.sys.restore(totals);
+  });
+}
+
+/** From here on it expires, and its will is published, when the time comes: perhaps at the first tick. */
+function startSession(archive: Archive, session: Session): void {
+  if (!session.stored) {
+    // It stood for a will alone.
+    session.expiresAtMs = session.delayedWill?.dueMs ?? 0;
+  }
+  session.schedule();
+  archive.sessionDetached(session);
+}
