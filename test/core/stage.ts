@@ -5,6 +5,7 @@ import type { Hook } from "../../src/core/hooks.ts";
 import { defaultLimits, type Limits } from "../../src/core/limits.ts";
 import { type BrokerOptions, defaultOptions } from "../../src/core/options.ts";
 import type { Log, LogFields, LogLevel } from "../../src/core/ports.ts";
+import type { Store } from "../../src/core/store.ts";
 import { FakeLink } from "./fake-link.ts";
 import { lineOf } from "./line.ts";
 import { type PeerOptions, TestPeer } from "./peer.ts";
@@ -21,6 +22,11 @@ export interface StageOptions {
   hooks?: Hook[];
   access?: Access;
   logLevel?: LogLevel;
+  /** Then the broker starts with `load`. */
+  store?: Store;
+  wallMs?: number;
+  /** Whether the wall clock can be believed. */
+  trusted?: boolean;
 }
 
 /** A broker with a clock that moves only by `advance`, and clients without sockets. `$SYS` is off unless asked for. */
@@ -37,6 +43,7 @@ export class Stage {
   constructor(given: StageOptions = {}) {
     const defaults = defaultOptions();
     const mqtt = given.mqtt ?? {};
+    this.wallMs = given.wallMs ?? this.wallMs;
     this.log = new TestLog(given.logLevel ?? "info");
     const options = {
       ...defaults,
@@ -46,7 +53,7 @@ export class Stage {
       sys: { ...defaults.sys, enabled: false, ...mqtt.sys },
     };
     this.broker = new Broker(options, { ...defaultLimits(), ...given.limits }, given.hooks ?? [], {
-      clock: { nowMs: () => this.nowMs, wallMs: () => this.wallMs, trusted: () => true },
+      clock: { nowMs: () => this.nowMs, wallMs: () => this.wallMs, trusted: () => given.trusted ?? true },
       random: { hex128: () => (++this.random).toString(16).padStart(32, "0") },
       log: this.log,
       access: given.access ?? { authenticate: () => true },
@@ -56,8 +63,18 @@ export class Stage {
       memory: () => ({ used: 1000, maximum: 2000 }),
       version: "mqtt-broker test",
       atEndOfTurn: (task) => this.endOfTurn.push(task),
+      ...(given.store !== undefined && { store: given.store }),
     });
-    this.broker.start();
+    if (given.store === undefined) this.broker.start();
+  }
+
+  /** A broker that has taken up what is in `store`. */
+  static async load(store: Store, given: StageOptions = {}): Promise<Stage> {
+    const stage = new Stage({ ...given, store });
+    await stage.broker.load();
+    stage.broker.start();
+    stage.flush();
+    return stage;
   }
 
   get counters(): Broker["counters"] {
