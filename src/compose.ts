@@ -25,7 +25,7 @@ export async function composeBroker(
 ): Promise<RunningBroker> {
   const hooks = await Promise.all(settings.plugins.map(loadPlugin));
   const broker = new RunningBroker({
-    options: settings.options,
+    options: { ...settings.options, dailyBudgetBytes: settings.store.dailyBudgetBytes },
     limits: withinDescriptors(settings.limits, log),
     access: accessOf(settings),
     hooks,

@@ -13,6 +13,7 @@ import type { Limits } from "./core/limits.ts";
 import type { BrokerOptions } from "./core/options.ts";
 import type { Accept, Clock, Listener, Log } from "./core/ports.ts";
 import { type Store, type StoreEvents, StoreInUse } from "./core/store.ts";
+import { bytesWritten } from "./os/block-io.ts";
 import { HostRandom } from "./os/random.ts";
 import { HostTimer } from "./os/timers.ts";
 import { attachStream, ServerListener } from "./transport/stream.ts";
@@ -83,6 +84,7 @@ export class RunningBroker {
       version: `mqtt-broker ${VERSION}`,
       atEndOfTurn: (task) => this.turn.add({ flush: task }),
       ...(parts.store !== undefined && { store: throughTurn(parts.store, this.turn) }),
+      bytesWritten,
       onStoreFailed: (error) => {
         this.log.error("The store has failed", { reason: error.stack ?? error.message });
         parts.onStoreFailed?.(error);

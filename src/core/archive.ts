@@ -6,6 +6,7 @@ import { BATCH_HEAD_BYTES, type Batch } from "./batch.ts";
 import type { Broker } from "./broker.ts";
 import type { Timed } from "./deadlines.ts";
 import { Durability } from "./durability.ts";
+import { FlashUse } from "./flash-use.ts";
 import { Journal } from "./journal.ts";
 import type { Message } from "./message.ts";
 import { type Outgoing, OutgoingState } from "./outgoing.ts";
@@ -55,6 +56,7 @@ export class Archive implements Timed {
   dueMs = 0;
   readonly journal: Journal;
   readonly durability: Durability;
+  readonly flash: FlashUse;
   /** Something was put since this was last set to false for which an acknowledgement waits. */
   promised = false;
   /** Age of the broker, counted over all its runs, less the monotonic clock of this one. See `age`. */
@@ -77,6 +79,7 @@ export class Archive implements Timed {
   constructor(broker: Broker, store: Store) {
     this.broker = broker;
     this.journal = new Journal(broker, store, () => this.beforeBatchGoes());
+    this.flash = new FlashUse(broker, this.journal);
     this.durability = new Durability(broker.options.durability);
   }
 
@@ -99,6 +102,7 @@ export class Archive implements Timed {
 
   /** The store was read: from now on it is written. */
   begin(): void {
+    this.flash.start();
     this.onDue();
   }
 

@@ -50,6 +50,8 @@ export interface World {
   store?: Store;
   /** Calls `task` once, when all that came in this turn of the event loop has been handled. Needed with a store. */
   atEndOfTurn: (task: () => void) => void;
+  /** Bytes that the process has written to block devices, as the system counts them; undefined where it does not. */
+  bytesWritten?: () => number | undefined;
   /** The store has ended for a mistake of its own: nothing more can be promised, the process should end. */
   onStoreFailed?: (error: Error) => void;
 }

@@ -30,6 +30,8 @@ export class Journal implements StoreEvents, Timed {
   durable = 0;
   /** Why the store cannot write at present. */
   trouble: StoreTrouble | undefined = undefined;
+  /** At least so long between two batches, unless one is pressing: see FlashUse. */
+  pauseMs = 0;
   private readonly broker: Broker;
   private readonly store: Store;
   /** Called before a batch goes: whoever gathers beside it adds what it has. */
@@ -234,9 +236,6 @@ export class Journal implements StoreEvents, Timed {
     this.notBeforeMs = broker.nowMs + this.pauseMs;
     this.store.commit(batch.bytes.subarray(0, batch.length));
   }
-
-  /** Set by the budget: milliseconds between two batches. */
-  pauseMs = 0;
 
   private resumeAll(): void {
     const waiters = this.congestedWaiters;

@@ -51,6 +51,8 @@ export interface BrokerOptions {
    * the message's sake. The first of `topics` whose filter matches decides, else `delayMs`.
    */
   durability: { delayMs: number; topics: readonly { topicFilter: string; delayMs: number }[] };
+  /** Bytes a day that may be written to the disk before batches are stretched, see FlashUse; undefined: any number. */
+  dailyBudgetBytes?: number | undefined;
   sys: {
     enabled: boolean;
     intervalMs: number;

@@ -154,6 +154,7 @@ export class SysTopics implements Timed {
     for (const [reason, count] of Object.entries(counters.droppedBy)) yield [`publish/dropped/${reason}`, count];
     yield ["store/messages/count", retained.size + counters.queuedMessages];
     yield ["store/messages/bytes", retained.bytes + counters.queuedBytes];
+    yield* this.storeValues();
     yield ["retained", retained.size];
     yield ["retained messages/count", retained.size];
     yield ["subscriptions", info.subscriptions];
@@ -170,6 +171,27 @@ export class SysTopics implements Timed {
         yield [`load/${load.topic}/${name}`, this.averages[index]!.rates[window]!.toFixed(2)];
       }
     }
+  }
+
+  private *storeValues(): Generator<[string, string | number]> {
+    const { archive, counters } = this.broker;
+    if (archive === undefined) {
+      yield ["store/state", "memory"];
+      return;
+    }
+    const { journal, flash } = archive;
+    const { commits, records, bytes, diskBytes } = journal.figures();
+    yield ["store/state", journal.trouble?.kind ?? "writable"];
+    yield ["store/commits", commits];
+    yield ["store/records", records];
+    yield ["store/records/lost", counters.storeRecordsLost];
+    yield ["store/bytes", bytes];
+    yield ["store/bytes/disk", diskBytes];
+    yield ["store/bytes/pending", journal.pendingBytes];
+    yield ["store/bytes/written/estimate", flash.writtenBytes];
+    yield ["store/bytes/written/per day", flash.bytesPerDay];
+    yield ["store/amplification", flash.amplification.toFixed(2)];
+    yield ["store/pause", journal.pauseMs];
   }
 
   /** Exponentially weighted, as the load averages of Unix: each figure is a rate a minute. */

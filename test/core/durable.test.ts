@@ -292,9 +292,7 @@ describe("what is taken up after a cut", () => {
     store.sync();
     publisher.publish("a", "not on disk", { qos: 1, retain: true });
     const after = await Stage.load(cut(store));
-    assert.deepEqual(subscribeAll(after), [
-      'PUBLISH a "new" qos1 #1 retain {"contentType":"x"}',
-    ]);
+    assert.deepEqual(subscribeAll(after), ['PUBLISH a "new" qos1 #1 retain {"contentType":"x"}']);
   });
 
   test("a retained QoS 0 message is on disk within a second", async () => {

@@ -25,6 +25,7 @@ export interface StageOptions {
   /** Then the broker starts with `load`. */
   store?: Store;
   wallMs?: number;
+  bytesWritten?: () => number;
   /** Whether the wall clock can be believed. */
   trusted?: boolean;
 }
@@ -63,6 +64,7 @@ export class Stage {
       memory: () => ({ used: 1000, maximum: 2000 }),
       version: "mqtt-broker test",
       atEndOfTurn: (task) => this.endOfTurn.push(task),
+      ...(given.bytesWritten !== undefined && { bytesWritten: given.bytesWritten }),
       ...(given.store !== undefined && { store: given.store }),
     });
     if (given.store === undefined) this.broker.start();
