@@ -17,13 +17,13 @@ import type { Session } from "./session.ts";
 import type { Subscription } from "./subscription.ts";
 import { Tail } from "./tail.ts";
 
-/**
- * What a stored session holds in memory of its queue, where there is a store: the rest is on disk only. A queue that
- * has fallen to half of it is filled up again while its client takes messages.
- */
+/** What a stored session holds in memory of its queue, where there is a store: the rest is on disk only. */
 const WINDOW_MESSAGES = 1024;
 const WINDOW_BYTES = 256 * 1024;
-const PAGE_BYTES = 256 * 1024;
+/** While its client takes messages, the next page is read as soon as less than this is left: reading takes a while. */
+const FILL_MESSAGES = 4096;
+const FILL_BYTES = 512 * 1024;
+const PAGE_BYTES = 512 * 1024;
 
 /** The way of messages to one client: under way, waiting in memory, waiting on disk. §4.3, §4.4, §4.6. */
 export class Delivery implements DurableWaiter {
@@ -472,7 +472,7 @@ export class Delivery implements DurableWaiter {
       this.pushQueue(outgoing);
     } else {
       this.tail ??= new Tail();
-      this.tail.push(outgoing.key, bytes);
+      this.tail.push(outgoing.key, bytes, outgoing.batch);
     }
     broker.counters.queuedMessages++;
     broker.counters.queuedBytes += bytes;
@@ -531,8 +531,8 @@ export class Delivery implements DurableWaiter {
   /** Reads on from disk when what is in memory is about to end, while there is a client to take it. */
   private fillQueue(): void {
     const { tail, queue } = this;
-    if (tail === undefined || tail.count === 0 || this.session.connection === undefined) return;
-    if (queue === undefined || queue.length * 2 < WINDOW_MESSAGES) this.readTailSoon();
+    if (tail === undefined || tail.count === 0 || this.session.connection?.writable !== true) return;
+    if (queue === undefined || (queue.length < FILL_MESSAGES && queue.bytes < FILL_BYTES)) this.readTailSoon();
   }
 
   private readTailSoon(): void {

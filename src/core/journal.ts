@@ -121,9 +121,16 @@ export class Journal implements StoreEvents, Timed {
     this.congestedWaiters.push(resume);
   }
 
-  /** Reads what is in the store, with all that was put so far. */
-  read(table: Table, first: number, last: number, bytesMax: number, valueBytesMax?: number): Promise<Uint8Array> {
-    this.handOver();
+  /** Reads what is in the store, with all that was put up to the batch `sequence`. */
+  read(
+    sequence: number,
+    table: Table,
+    first: number,
+    last: number,
+    bytesMax: number,
+    valueBytesMax?: number,
+  ): Promise<Uint8Array> {
+    if (sequence >= this.sequence) this.handOver();
     return this.store.read(table, first, last, bytesMax, valueBytesMax);
   }
 

@@ -68,7 +68,7 @@ async function each(
   valueBytesMax?: number,
 ): Promise<void> {
   const ask = (first: number): Promise<Uint8Array> =>
-    archive.journal.read(table, first, STORE_KEY_MAX, PAGE_BYTES, valueBytesMax);
+    archive.journal.read(0, table, first, STORE_KEY_MAX, PAGE_BYTES, valueBytesMax);
   let asked = ask(0);
   for (;;) {
     const page = await asked;
@@ -215,7 +215,7 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
     }
     if (session.blocks[session.blocks.length - 1] !== block) session.blocks.push(block);
     const bytes = head.form === QueueForm.Released ? 0 : head.countedBytes;
-    queue.tail.push(key, bytes);
+    queue.tail.push(key, bytes, 0);
     if (head.qos !== 0) {
       queue.lastIdentifier = head.packetIdentifier;
       // What was under way are the oldest, and no more than may be.

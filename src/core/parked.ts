@@ -7,8 +7,8 @@ import { type AckType, sendAck, sendPacket } from "./send.ts";
 type Held = number | { packet: Packet; sent: (() => void) | undefined };
 
 /**
- * What one connection must not be told before the disk has it, in the order in which it is to be told: 5.0
- * [MQTT-4.6.0-2] [MQTT-4.6.0-3] want acknowledgements in the order of what they acknowledge.
+ * What one connection must not be told before the disk has it, in the order in which it is to be told:
+ * 5.0 [MQTT-4.6.0-2] and 5.0 [MQTT-4.6.0-3] want acknowledgements in the order of what they acknowledge.
  */
 export class Parked {
   /** For each entry the batch it waits for; ascending. */

@@ -31,7 +31,7 @@ export async function readQueue(broker: Broker, tail: Tail, bytesMax: number): P
   const firstKey = tail.firstKey!;
   const blockEnd = (Math.floor(firstKey / SLOTS_PER_BLOCK) + 1) * SLOTS_PER_BLOCK - 1;
   const askedKey = tail.lastKeyUpTo(blockEnd);
-  const page = await journal.read(Table.Queue, firstKey, askedKey, bytesMax);
+  const page = await journal.read(tail.lastBatch, Table.Queue, firstKey, askedKey, bytesMax);
   const records: { key: number; record: QueueRecord }[] = [];
   let lastKey = 0;
   for (const reader = new BatchReader(page); reader.next(); ) {

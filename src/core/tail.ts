@@ -6,6 +6,8 @@ export class Tail {
   count = 0;
   /** Sum of the counted bytes, as far as they are known. */
   bytes = 0;
+  /** The journal's batch that the youngest was put into. */
+  lastBatch = 0;
   /** First and last key of each run, in turn. */
   private runs: number[] = [];
   /** Where the first run begins that is not taken yet. */
@@ -26,9 +28,10 @@ export class Tail {
     return last;
   }
 
-  /** `key` is greater than all before it. */
-  push(key: number, bytes: number): void {
+  /** `key` is greater than all before it; `batch` is the journal's that it was put into. */
+  push(key: number, bytes: number, batch: number): void {
     const { runs } = this;
+    this.lastBatch = batch;
     this.count++;
     this.bytes += bytes;
     if (runs.length > this.head && runs[runs.length - 1] === key - 1) runs[runs.length - 1] = key;

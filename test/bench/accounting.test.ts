@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { startBroker } from "../support/broker-under-test.ts";
 import { compileGenerator, runGenerator, type Stage } from "./generator.ts";
 import { freePort, type Started, start, stop, untilListening } from "./processes.ts";
 
@@ -71,6 +72,44 @@ describe("the load generator's accounts", () => {
     assert.equal(result.delivered! + result.lost!, result.sent);
     assert.equal(result.misrouted, 0);
     assert.equal(result.reordered, 0);
+  });
+
+  it("takes from a sleeper's queue what each publisher stored there, in order", async () => {
+    const broker = await startBroker();
+    try {
+      const port = ["--port", String(broker.port)];
+      const load = ["--qos", "1", "--publishers", "3", "--count", "300", "--window", "10"];
+      const stages = await runGenerator(generator, ["offline", ...port, ...load], 20);
+      assert.equal(stages.get("stored")!.messages, 300);
+      const { expected, messages, lost, duplicated, reordered, misrouted } = stages.get("result")!;
+      assert.deepEqual([expected, messages], [300, 300]);
+      assert.deepEqual([lost, duplicated, reordered, misrouted], [0, 0, 0, 0]);
+    } finally {
+      await broker.stop();
+    }
+  });
+
+  it("misses what was stocked and is not there any more", async () => {
+    const load = ["--qos", "1", "--sessions", "20", "--count", "200", "--window", "10", "--silence", "100"];
+    const broker = await startBroker();
+    const other = await startBroker();
+    try {
+      await runGenerator(generator, ["stock", ...load, "--port", String(broker.port)], 20);
+      const take = async (port: number): Promise<Record<string, number | undefined>> => {
+        const { lost, misrouted, messages } = (
+          await runGenerator(generator, ["take", ...load, "--port", String(port)], 20)
+        ).get("result")!;
+        return { lost, misrouted, messages };
+      };
+      assert.deepEqual(await take(broker.port), { lost: 0, misrouted: 0, messages: 400 });
+      // What was taken from the sessions is gone, the retained messages stay.
+      assert.deepEqual(await take(broker.port), { lost: 200, misrouted: 0, messages: 200 });
+      // Each session that the broker does not know counts too.
+      assert.deepEqual(await take(other.port), { lost: 400, misrouted: 20, messages: 0 });
+    } finally {
+      await broker.stop();
+      await other.stop();
+    }
   });
 
   it("refuses an option that is not there and a value out of range", async () => {

@@ -41,6 +41,9 @@ const OUR_LIMITS = [
 
 const here = import.meta.dirname;
 
+/** NODE_OPTIONS with which a broker collects its garbage on SIGUSR2. */
+export const COLLECTING = `--expose-gc --import ${join(here, "collect-on-signal.ts")}`;
+
 const root = resolve(here, "../..");
 
 /** As `npm start` runs it: "NAME=value … packaging/node FLAGS src/main.ts". */
@@ -50,23 +53,26 @@ const startWords = (
 const nodeAt = startWords.indexOf("packaging/node");
 
 /** The environment that `npm start` gives it, with paths from the root of the repository. */
-const OUR_ENVIRONMENT = Object.fromEntries(
+export const OUR_ENVIRONMENT = Object.fromEntries(
   startWords.slice(0, nodeAt).map((word) => {
     const [name = "", value = ""] = word.split("=");
     return [name, value.includes("/") ? resolve(root, value) : value];
   }),
 );
 
-export const OURS = [
+/** As `npm start` starts it, and quiet. */
+export const OUR_COMMAND: readonly string[] = [
   process.execPath,
   ...startWords.slice(nodeAt + 1).map((word) => (word.startsWith("-") ? word : resolve(root, word))),
   "--log-level",
   "warn",
-  ...OUR_LIMITS,
 ];
 
+/** In memory, as the others are: what durability costs is measured by itself. */
+export const OURS: readonly string[] = [...OUR_COMMAND, "--store", "memory", ...OUR_LIMITS];
+
 /** Debian installs daemons where a plain user's PATH does not look. */
-const mosquitto = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"].find((path) =>
+export const mosquitto = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"].find((path) =>
   existsSync(path),
 );
 
@@ -74,9 +80,11 @@ export function isInstalled(name: BrokerName): boolean {
   return name !== "mosquitto" || mosquitto !== undefined;
 }
 
-export function mosquittoVersion(): string {
-  if (mosquitto === undefined) return "not installed";
-  return spawnSync(mosquitto, ["-h"], { encoding: "utf8" }).stdout.split("\n")[0] ?? "unknown";
+/** "mosquitto version 2.0.11", of the installed one or of the binary at `path`. */
+export function mosquittoVersion(path: string | undefined = mosquitto): string {
+  if (path === undefined) return "Mosquitto is not installed";
+  const { stdout } = spawnSync(path, ["-h"], { encoding: "utf8" });
+  return stdout?.split("\n")[0] || `${path} does not tell its version`;
 }
 
 /**
@@ -89,7 +97,7 @@ export async function startBroker(name: BrokerName, plan: BrokerPlan, collects: 
   const cwd = join(plan.folder, `${name}-${port}`);
   mkdirSync(cwd, { recursive: true });
   const env: Record<string, string> = name === "ours" ? { ...OUR_ENVIRONMENT } : {};
-  if (collects && isNode(name)) env.NODE_OPTIONS = `--expose-gc --import ${join(here, "collect-on-signal.ts")}`;
+  if (collects && isNode(name)) env.NODE_OPTIONS = COLLECTING;
   const started = start(commandFor(name, plan, port, cwd), BROKER_CORE, { cwd, env, readsStdout: false });
   try {
     await untilListening(started, port);
@@ -100,7 +108,7 @@ export async function startBroker(name: BrokerName, plan: BrokerPlan, collects: 
   return { ...started, name, port };
 }
 
-function isNode(name: BrokerName): boolean {
+export function isNode(name: BrokerName): boolean {
   return name === "ours" || name === "aedes";
 }
 
@@ -135,11 +143,11 @@ function writeMosquittoConfig(cwd: string, port: number): string {
 }
 
 /** Resident memory in bytes once the broker is quiet, for Node.js after forced collections (see `collects`). */
-export async function settledBytes(broker: Broker): Promise<number> {
+export async function settledBytes(broker: Started, onNode: boolean): Promise<number> {
   // The second collection frees what finalizers of the first let go.
   for (let pass = 0; pass < 2; pass++) {
     await sleep(300);
-    if (isNode(broker.name) && handlesUserSignal(broker.pid)) broker.child.kill("SIGUSR2");
+    if (onNode && handlesUserSignal(broker.pid)) broker.child.kill("SIGUSR2");
   }
   await sleep(400);
   return residentBytes(broker.pid);

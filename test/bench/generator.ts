@@ -24,6 +24,9 @@ export function compileGenerator(folder: string): string {
   return path;
 }
 
+/** The generator has a core for itself, or takes part in all as the brokers do. */
+export type GeneratorCore = typeof GENERATOR_CORE | "any";
+
 /**
  * Runs a scenario and returns all stages by name. Between two stages the generator waits: `onStage` may look at the
  * broker meanwhile. Throws what the generator complains of; it ends by itself after `timeoutSeconds`, and is ended
@@ -34,9 +37,10 @@ export async function runGenerator(
   args: readonly string[],
   timeoutSeconds: number,
   onStage: (stage: string) => Promise<void> = async () => {},
+  core: GeneratorCore = GENERATOR_CORE,
 ): Promise<Map<string, Stage>> {
   const command = [generator, ...args, "--timeout", String(timeoutSeconds)];
-  const started = start(command, GENERATOR_CORE, { cwd: "/", env: {}, readsStdout: true });
+  const started = start(command, core, { cwd: "/", env: {}, readsStdout: true });
   const impatience = setTimeout(() => started.child.kill("SIGKILL"), (timeoutSeconds + 10) * 1000);
   const stages = new Map<string, Stage>();
   try {

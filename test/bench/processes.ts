@@ -27,11 +27,11 @@ export interface Started {
 }
 
 /**
- * Starts a command on one core with as many open files as the system allows. `exec` keeps the process id all the way,
- * so that what is measured and stopped is the program itself.
+ * Starts a command on one core, or on all, with as many open files as the system allows. `exec` keeps the process id all
+ * the way, so that what is measured and stopped is the program itself.
  */
-export function start(command: readonly string[], core: number, options: StartOptions): Started {
-  const pinned = canPin ? ["taskset", "-c", String(core), ...command] : command;
+export function start(command: readonly string[], core: number | "any", options: StartOptions): Started {
+  const pinned = canPin && core !== "any" ? ["taskset", "-c", String(core), ...command] : command;
   const child = spawn("sh", ["-c", 'ulimit -n "$(ulimit -Hn)"; exec "$@"', "sh", ...pinned], {
     cwd: options.cwd,
     env: { ...process.env, MQTT_BROKER_MDNS: "off", ...options.env },
@@ -62,14 +62,22 @@ export function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-/** Ends the process by SIGTERM, and by SIGKILL when it takes longer than five seconds. */
-export async function stop({ child }: Started): Promise<void> {
+/** Ends the process by SIGTERM, and by SIGKILL when that takes longer than `patienceMs`. */
+export async function stop({ child }: Started, patienceMs = 5_000): Promise<void> {
   if (hasEnded(child)) return;
   const ended = once(child, "exit");
   child.kill("SIGTERM");
-  const impatience = setTimeout(() => child.kill("SIGKILL"), 5_000);
+  const impatience = setTimeout(() => child.kill("SIGKILL"), patienceMs);
   await ended;
   clearTimeout(impatience);
+}
+
+/** Ends the process as a power cut would: it can do nothing any more. */
+export async function kill({ child }: Started): Promise<void> {
+  if (hasEnded(child)) return;
+  const ended = once(child, "exit");
+  child.kill("SIGKILL");
+  await ended;
 }
 
 export async function freePort(): Promise<number> {
@@ -106,8 +114,17 @@ function accepts(port: number): Promise<boolean> {
 
 /** Resident memory in bytes. Throws when there is no such process. */
 export function residentBytes(pid: number): number {
-  const found = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
-  if (found === null) throw new Error(`Process ${pid} has no resident memory`);
+  return statusBytes(pid, "VmRSS");
+}
+
+/** The most resident memory that the process ever had, in bytes. */
+export function residentBytesMax(pid: number): number {
+  return statusBytes(pid, "VmHWM");
+}
+
+function statusBytes(pid: number, name: string): number {
+  const found = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  if (found === null) throw new Error(`Process ${pid} has no ${name}`);
   return Number(found[1]) * 1024;
 }
 

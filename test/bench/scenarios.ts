@@ -1,21 +1,33 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Broker, settledBytes } from "./brokers.ts";
+import { type Broker, isNode, settledBytes } from "./brokers.ts";
 import { runGenerator, type Stage } from "./generator.ts";
 import { residentBytes } from "./processes.ts";
+import type { Column } from "./table.ts";
 
-/** What a figure has to reach: a ratio to Mosquitto's median of the same run, or a value of its own. */
+/** What a figure has to reach: a ratio to another column's median of the same run, or a value of its own. */
 export type Target =
   | { kind: "ratio at least"; value: number }
   | { kind: "ratio at most"; value: number }
   | { kind: "at least"; value: number }
   | { kind: "at most"; value: number };
 
-export type Unit = "per second" | "us" | "bytes" | "MB" | "%";
+export type Unit = "per second" | "us" | "ms" | "bytes" | "MB" | "%" | "x";
 
 export interface Figure {
   name: string;
   unit: Unit;
   target?: Target;
+  /** Whom the ratio compares us with, where that is not the broker of the whole scenario. */
+  against?: Column;
+}
+
+/** What the table has to know of a scenario. */
+export interface Subject {
+  name: string;
+  title: string;
+  figures: readonly Figure[];
+  /** Whom the ratios compare us with; without it Mosquitto. */
+  against?: Column;
 }
 
 export interface Timing {
@@ -23,10 +35,7 @@ export interface Timing {
   durationMs: number;
 }
 
-export interface Scenario {
-  name: string;
-  title: string;
-  figures: readonly Figure[];
+export interface Scenario extends Subject {
   /** Part of `--quick`: those that the targets speak of. */
   quick: boolean;
   /** Aedes speaks 3.1.1 only. */
@@ -56,8 +65,8 @@ const TIMEOUT_SECONDS = 40;
 const SPIN = ["--spin", "1"];
 const FAULTS = ["lost", "duplicated", "reordered", "misrouted", "refused", "unacknowledged", "stalls"];
 
-const atLeastRatio = (value: number): Target => ({ kind: "ratio at least", value });
-const atMost = (value: number): Target => ({ kind: "at most", value });
+export const atLeastRatio = (value: number): Target => ({ kind: "ratio at least", value });
+export const atMost = (value: number): Target => ({ kind: "at most", value });
 
 export const SCENARIOS: readonly Scenario[] = [
   startUp(),
@@ -189,11 +198,11 @@ function idle(): Scenario {
     fresh: true,
     collects: true,
     async run(generator, broker) {
-      const before = await settledBytes(broker);
+      const before = await settledBytes(broker, isNode(broker.name));
       let after = before;
       const args = ["idle", ...towards(broker), "--count", String(connections)];
       const stages = await runGenerator(generator, args, TIMEOUT_SECONDS, async () => {
-        after = await settledBytes(broker);
+        after = await settledBytes(broker, isNode(broker.name));
       });
       return {
         values: {
@@ -226,7 +235,7 @@ function subscriptions(): Scenario {
       const bytes: Record<string, number> = {};
       const args = ["subscriptions", ...towards(broker), ...timed(timing), ...SPIN, "--count", String(count)];
       const stages = await runGenerator(generator, args, TIMEOUT_SECONDS, async (stage) => {
-        bytes[stage] = await settledBytes(broker);
+        bytes[stage] = await settledBytes(broker, isNode(broker.name));
       });
       const result = stageOf(stages, "result");
       return {
@@ -257,7 +266,7 @@ function stored(name: string, title: string, mode: string, qos: string, handOut:
     fresh: true,
     collects: false,
     async run(generator, broker) {
-      const args = [mode, ...towards(broker), "--qos", qos, "--count", "50000"];
+      const args = [mode, ...towards(broker), "--qos", qos, "--count", "50000", "--publishers", "1"];
       const stages = await runGenerator(generator, args, TIMEOUT_SECONDS);
       return {
         values: {
@@ -270,27 +279,27 @@ function stored(name: string, title: string, mode: string, qos: string, handOut:
   };
 }
 
-function towards(broker: Broker): string[] {
+export function towards(broker: { port: number; pid: number }): string[] {
   return ["--port", String(broker.port), "--pid", String(broker.pid)];
 }
 
-function timed(timing: Timing): string[] {
+export function timed(timing: Timing): string[] {
   return ["--warmup", String(timing.warmupMs), "--duration", String(timing.durationMs)];
 }
 
-function stageOf(stages: ReadonlyMap<string, Stage>, name: string): Stage {
+export function stageOf(stages: ReadonlyMap<string, Stage>, name: string): Stage {
   const stage = stages.get(name);
   if (stage === undefined) throw new Error(`The generator did not report "${name}"`);
   return stage;
 }
 
-function figureOf(stage: Stage, name: string): number {
+export function figureOf(stage: Stage, name: string): number {
   const value = stage[name];
   if (value === undefined) throw new Error(`The generator did not report ${name}`);
   return value;
 }
 
-function judged(stages: ReadonlyMap<string, Stage>): Pick<Sample, "faults" | "waited"> {
+export function judged(stages: ReadonlyMap<string, Stage>): Pick<Sample, "faults" | "waited"> {
   const faults: Record<string, number> = {};
   let waited = 0;
   for (const stage of stages.values()) {

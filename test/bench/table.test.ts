@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { BrokerName } from "./brokers.ts";
 import { type Sample, SCENARIOS, type Target } from "./scenarios.ts";
-import { ceilingNotes, cellOf, format, type Row, renderTable, rowsOf, type Samples } from "./table.ts";
+import { type Column, ceilingNotes, cellOf, format, type Row, renderTable, rowsOf, type Samples } from "./table.ts";
 
 const fanIn = SCENARIOS.find(({ name }) => name === "fan-in")!;
 
@@ -39,6 +39,32 @@ describe("the table of the bench", () => {
     assert.equal(rowWith({ kind: "ratio at most", value: 1.3 }, 131, 100).met, false);
     assert.equal(rowWith({ kind: "at most", value: 70 }, 70, 1).met, true);
     assert.equal(rowWith({ kind: "at least", value: 10_000 }, 9_999, 1).met, false);
+  });
+
+  it("compares with the column that a scenario names, and before it with the one that a figure names", () => {
+    const target: Target = { kind: "ratio at least", value: 0.4 };
+    const figures = [
+      { name: "messages", unit: "per second" as const },
+      { name: "per CPU-second", unit: "per second" as const, target, against: "ours-memory" as const },
+    ];
+    const samples: Samples = new Map([
+      [
+        "stored",
+        new Map<Column, Sample[]>([
+          ["ours", [sample(600)]],
+          ["ours-memory", [sample(2000)]],
+          ["mosquitto-2.1", [sample(200)]],
+        ]),
+      ],
+    ]);
+    const rows = rowsOf([{ name: "stored", title: "stored", figures, against: "mosquitto-2.1" }], samples);
+    assert.deepEqual(
+      rows.map(({ ratio, target, met }) => ({ ratio, target, met })),
+      [
+        { ratio: 3, target: undefined, met: undefined },
+        { ratio: 0.3, target: ">= 0.4x ours-memory", met: false },
+      ],
+    );
   });
 
   it("judges no ratio without Mosquitto", () => {

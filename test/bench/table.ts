@@ -1,16 +1,19 @@
 import type { BrokerName } from "./brokers.ts";
-import { type Figure, PER_CPU, type Sample, type Scenario, type Target, type Unit } from "./scenarios.ts";
+import type { DurableName } from "./durable/brokers.ts";
+import { type Figure, PER_CPU, type Sample, type Subject, type Target, type Unit } from "./scenarios.ts";
+
+export type Column = BrokerName | DurableName;
 
 /** All samples of a run by scenario and broker, one for each round that succeeded. */
-export type Samples = Map<string, Map<BrokerName, Sample[]>>;
+export type Samples = Map<string, Map<Column, Sample[]>>;
 
 export interface Row {
   scenario: string;
   figure: string;
   unit: Unit;
   /** Medians, with the least and the greatest of the rounds. */
-  cells: Partial<Record<BrokerName, Cell>>;
-  /** Our median divided by Mosquitto's. */
+  cells: Partial<Record<Column, Cell>>;
+  /** Our median divided by Mosquitto's, or that of the column that the figure or the scenario names. */
   ratio?: number;
   target?: string;
   met?: boolean;
@@ -25,22 +28,24 @@ export interface Cell {
 /** Above this share of time spent waiting for a core, something else on the machine took part in the figure. */
 export const DISTURBED_FROM = 0.05;
 
-export function rowsOf(scenarios: readonly Scenario[], samples: Samples): Row[] {
+export function rowsOf(scenarios: readonly Subject[], samples: Samples): Row[] {
   return scenarios.flatMap((scenario) => scenario.figures.map((figure) => rowOf(scenario, figure, samples)));
 }
 
-function rowOf(scenario: Scenario, figure: Figure, samples: Samples): Row {
+function rowOf(scenario: Subject, figure: Figure, samples: Samples): Row {
   const cells: Row["cells"] = {};
   for (const [broker, list] of samples.get(scenario.name) ?? []) {
     const values = list.map((sample) => sample.values[figure.name]).filter((value) => value !== undefined);
     if (values.length > 0) cells[broker] = cellOf(values);
   }
   const row: Row = { scenario: scenario.title, figure: figure.name, unit: figure.unit, cells };
-  if (cells.ours !== undefined && cells.mosquitto !== undefined && cells.mosquitto.median !== 0) {
-    row.ratio = cells.ours.median / cells.mosquitto.median;
+  const against = figure.against ?? scenario.against ?? "mosquitto";
+  const other = cells[against];
+  if (cells.ours !== undefined && other !== undefined && other.median !== 0) {
+    row.ratio = cells.ours.median / other.median;
   }
   if (figure.target !== undefined) {
-    row.target = targetText(figure.target, figure.unit);
+    row.target = targetText(figure.target, figure.unit, figure.against);
     const met = isMet(figure.target, cells.ours?.median, row.ratio);
     if (met !== undefined) row.met = met;
   }
@@ -60,14 +65,16 @@ function isMet(target: Target, ours: number | undefined, ratio: number | undefin
   return target.kind.endsWith("at least") ? value >= target.value : value <= target.value;
 }
 
-function targetText(target: Target, unit: Unit): string {
+function targetText(target: Target, unit: Unit, against: Column | undefined): string {
   const sign = target.kind.endsWith("at least") ? ">=" : "<=";
-  return target.kind.startsWith("ratio") ? `${sign} ${target.value}x` : `${sign} ${format(target.value, unit)}`;
+  if (!target.kind.startsWith("ratio")) return `${sign} ${format(target.value, unit)}`;
+  return `${sign} ${target.value}x${against === undefined ? "" : ` ${against}`}`;
 }
 
 /** 1234567 per second -> "1,235k"; below 10,000 in full. */
 export function format(value: number, unit: Unit): string {
   const whole = (number: number): string => Math.round(number).toLocaleString("en-US");
+  if (unit === "x") return value.toFixed(2);
   if (unit === "MB" || unit === "%") return value.toFixed(value < 10 ? 1 : 0);
   return unit === "per second" && value >= 10_000 ? `${whole(value / 1000)}k` : whole(value);
 }
@@ -85,7 +92,7 @@ function verdict(row: Row): string {
 }
 
 /** The rows as text with aligned columns: median (least..greatest), our ratio to Mosquitto, the target. */
-export function renderTable(rows: readonly Row[], brokers: readonly BrokerName[]): string {
+export function renderTable(rows: readonly Row[], brokers: readonly Column[]): string {
   const lines = [["", "", ...brokers, "ratio", "target"]];
   let before = "";
   for (const row of rows) {
@@ -108,7 +115,7 @@ export function renderTable(rows: readonly Row[], brokers: readonly BrokerName[]
 }
 
 /** One line for each scenario in which the sink is not twice as fast as the best broker: the generator may limit it. */
-export function ceilingNotes(rows: readonly Row[], samples: Samples, scenarios: readonly Scenario[]): string[] {
+export function ceilingNotes(rows: readonly Row[], samples: Samples, scenarios: readonly Subject[]): string[] {
   const notes: string[] = [];
   for (const row of rows) {
     const sink = row.cells.sink;
@@ -125,15 +132,15 @@ export function ceilingNotes(rows: readonly Row[], samples: Samples, scenarios: 
   return notes;
 }
 
-function generatorBusy(row: Row, name: BrokerName, samples: Samples, scenarios: readonly Scenario[]): string {
+function generatorBusy(row: Row, name: Column, samples: Samples, scenarios: readonly Subject[]): string {
   const scenario = scenarios.find(({ title }) => title === row.scenario);
   const list = (scenario && samples.get(scenario.name)?.get(name)) ?? [];
   return cellOf(list.map(({ values }) => values["generator CPU"] ?? 0)).median.toFixed(0);
 }
 
-function bestOf(row: Row): [BrokerName | undefined, number] {
-  let best: [BrokerName | undefined, number] = [undefined, 0];
-  for (const [name, cell] of Object.entries(row.cells) as [BrokerName, Cell][]) {
+function bestOf(row: Row): [Column | undefined, number] {
+  let best: [Column | undefined, number] = [undefined, 0];
+  for (const [name, cell] of Object.entries(row.cells) as [Column, Cell][]) {
     if (name !== "sink" && cell.median > best[1]) best = [name, cell.median];
   }
   return best;

@@ -18,14 +18,14 @@ static void on_pong(struct client *client) {
 
 static const struct client_events events = {.acknowledged = on_acknowledged, .pong = on_pong};
 
-void batch_start(struct batch *batch, const struct options *options, const char *topic_name, bool retain,
-                 bool numbered) {
+void batch_start(struct batch *batch, const struct options *options, uint32_t index, uint32_t count,
+                 const char *topic_name, bool retain, uint32_t topics) {
   memset(batch, 0, sizeof *batch);
-  client_init(&batch->client, &events, 0, options->version, "batch");
+  client_init(&batch->client, &events, index, options->version, "batch");
   batch->template = make_publish(options->version, topic_name, options->qos, retain, (size_t)options->payload);
   batch->qos = options->qos;
-  batch->numbered = numbered;
-  batch->count = (uint32_t)options->count;
+  batch->topics = topics;
+  batch->count = count;
   struct client *clients[] = {&batch->client};
   clients_connect(clients, 1, options);
   uint16_t receive_maximum = batch->client.connack.receive_maximum;
@@ -39,13 +39,13 @@ static void write_number(uint8_t *digits, uint32_t number) {
 static void send_next(struct batch *batch) {
   const struct publish_template *template = &batch->template;
   uint8_t *at = link_append(&batch->client.link, template->length);
-  struct stamp stamp = {STAMP_MAGIC, 0, batch->sent, 0};
+  struct stamp stamp = {STAMP_MAGIC, (uint16_t)batch->client.index, batch->sent, 0};
   memcpy(at, template->bytes, template->length);
   memcpy(at + template->payload_at, &stamp, sizeof stamp);
   if (batch->qos) write_uint16(at + template->identifier_at, (uint16_t)(batch->sent % 65535 + 1));
-  if (batch->numbered) {
+  if (batch->topics) {
     size_t after_topic = batch->qos ? template->identifier_at : template->payload_at - (batch->client.version == 5);
-    write_number(at + after_topic - 8, batch->sent);
+    write_number(at + after_topic - 8, batch->sent % batch->topics);
   }
   batch->sent++;
 }
@@ -56,13 +56,22 @@ static void ping(struct batch *batch) {
   batch->pinged = batch->sent;
 }
 
-void batch_run(struct batch *batch) {
-  while (batch->acknowledged < batch->count) {
-    while (batch->sent < batch->count && batch->sent - batch->acknowledged < batch->window) {
-      send_next(batch);
-      bool due = batch->sent - batch->pinged == half_window(batch) || batch->sent == batch->count;
-      if (!batch->qos && due) ping(batch);
+static void fill_window(struct batch *batch) {
+  while (batch->sent < batch->count && batch->sent - batch->acknowledged < batch->window) {
+    send_next(batch);
+    bool due = batch->sent - batch->pinged == half_window(batch) || batch->sent == batch->count;
+    if (!batch->qos && due) ping(batch);
+  }
+}
+
+void batches_run(struct batch *batches, uint32_t publishers) {
+  for (;;) {
+    bool complete = true;
+    for (uint32_t i = 0; i < publishers; i++) {
+      fill_window(&batches[i]);
+      if (batches[i].acknowledged < batches[i].count) complete = false;
     }
+    if (complete) return;
     loop_turn(100000000);
   }
 }

@@ -6,8 +6,11 @@
 // The connections of the call of clients_connect that runs.
 static uint32_t connecting, settled;
 static uint64_t packets_received;
+static uint32_t first_name;
 
 uint64_t client_packets_received(void) { return packets_received; }
+
+void client_group(int group) { first_name = (uint32_t)group * GROUP_NAMES; }
 
 static void gone(struct client *client, const char *why) {
   if (!client->connected) {
@@ -112,7 +115,7 @@ void client_init(struct client *client, const struct client_events *events, uint
   client->index = index;
   client->version = (uint8_t)version;
   client->clean_start = true;
-  snprintf(client->identifier, sizeof client->identifier, "bench-%s-%u", kind, index);
+  snprintf(client->identifier, sizeof client->identifier, "bench-%s-%u", kind, first_name + index);
 }
 
 // One source address has some 28,000 ports towards one port of the broker, and those of earlier runs rest a minute.

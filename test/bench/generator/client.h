@@ -33,6 +33,9 @@ uint64_t client_packets_received(void);
 void client_init(struct client *client, const struct client_events *events, uint32_t index, int version,
                  const char *kind);
 
+// Names of the clients that follow begin at another number: two generators may serve one broker at once.
+void client_group(int group);
+
 // Connects all, at most `in_progress` at the same time, and returns when each has its CONNACK or is gone.
 void clients_connect(struct client **clients, uint32_t count, const struct options *options);
 void client_subscribe(struct client *client, uint16_t packet_identifier, const char *topic_filter, int qos);

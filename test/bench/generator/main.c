@@ -1,6 +1,6 @@
 // A load generator for MQTT brokers: one thread, one epoll, no library. See ../README.md.
 #define _GNU_SOURCE
-#include "link.h"
+#include "client.h"
 #include "options.h"
 #include "report.h"
 #include "account.h"
@@ -17,7 +17,7 @@ static const struct {
   void (*run)(const struct options *);
 } scenarios[] = {
     {"pubsub", run_pubsub},     {"latency", run_latency}, {"idle", run_idle}, {"subscriptions", run_subscriptions},
-    {"retained", run_retained}, {"offline", run_offline}, {"sink", run_sink},
+    {"retained", run_retained}, {"offline", run_offline}, {"stock", run_stock}, {"take", run_take}, {"sink", run_sink},
 };
 
 static const struct {
@@ -38,6 +38,9 @@ static const struct {
     {"--silence", offsetof(struct options, silence_ms), 10, 60000, 1500},
     {"--rate", offsetof(struct options, rate), 1, 1000000, 5000},
     {"--count", offsetof(struct options, count), 1, 1000000, 50000},
+    {"--sessions", offsetof(struct options, sessions), 1, 10000, 1000},
+    {"--stored", offsetof(struct options, stored), 0, 1, 0},
+    {"--group", offsetof(struct options, group), 0, 9, 0},
     {"--in-progress", offsetof(struct options, in_progress), 1, 4000, 100},
     {"--spin", offsetof(struct options, spin), 0, 1, 0},
     {"--timeout", offsetof(struct options, timeout_s), 1, 3600, 60},
@@ -92,8 +95,9 @@ int main(int argc, char **argv) {
     if (strcmp(scenarios[i].name, name)) continue;
     prepare_process(&options, scenarios[i].run != run_sink);
     loop_start();
+    client_group(options.group);
     scenarios[i].run(&options);
     return 0;
   }
-  fail("There is no scenario '%s': pubsub, latency, idle, subscriptions, retained, offline or sink", name);
+  fail("There is no scenario '%s': pubsub, latency, idle, subscriptions, retained, offline, stock, take or sink", name);
 }

@@ -2,6 +2,8 @@
 #pragma once
 #include <stdint.h>
 
+enum { GROUP_NAMES = 100000 }; // numbers of one group, in names of clients and topics
+
 struct options {
   int port;
   int pid;     // of the broker whose CPU time is measured; 0: none
@@ -14,6 +16,9 @@ struct options {
   int silence_ms;  // nothing has arrived for so long at the end of a run: what is missing is lost
   int rate;        // messages a second in total, for `latency`
   int count;       // connections, subscriptions or messages, for the scenarios that have a fixed number of them
+  int sessions;    // that are stored and away, for `stock` and `take`
+  int stored;      // 1: the subscribers of `pubsub` and `latency` have stored sessions
+  int group;       // clients and topics of another group have other names, so that two generators may run at once
   int in_progress; // connections that are being opened at the same time
   int spin;        // 1: `pubsub` asks for events all the time instead of sleeping until there are some
   int timeout_s;   // the whole run fails after this long
@@ -27,4 +32,6 @@ void run_idle(const struct options *options);
 void run_subscriptions(const struct options *options);
 void run_retained(const struct options *options);
 void run_offline(const struct options *options);
+void run_stock(const struct options *options);
+void run_take(const struct options *options);
 void run_sink(const struct options *options);

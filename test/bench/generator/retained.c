@@ -49,9 +49,9 @@ void run_retained(const struct options *options) {
   collected.count = (uint32_t)options->count;
   collected.pid = options->pid;
   collected.arrived = calloc(collected.count, 1);
-  batch_start(&batch, options, "bench/retained/00000000", true, true);
+  batch_start(&batch, options, 0, collected.count, "bench/retained/00000000", true, collected.count);
   struct interval from = interval_begin(options->pid);
-  batch_run(&batch);
+  batches_run(&batch, 1);
   struct interval to = interval_begin(options->pid);
   report_begin("stored");
   interval_report(&from, &to, options->count);

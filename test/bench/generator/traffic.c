@@ -78,12 +78,16 @@ static uint32_t share(uint32_t count, uint32_t topics, uint32_t index) {
   return count / topics + (index % topics < count % topics ? 1 : 0);
 }
 
+static uint32_t topic_number(const struct options *options, uint32_t topic) {
+  return (uint32_t)options->group * GROUP_NAMES + topic;
+}
+
 static void init_publisher(struct traffic *traffic, uint32_t index) {
   const struct options *options = traffic->options;
   struct publisher *publisher = &traffic->publishers[index];
   client_init(&publisher->client, &publisher_events, index, options->version, "pub");
   char topic_name[32];
-  snprintf(topic_name, sizeof topic_name, "bench/%u", index % traffic->topics);
+  snprintf(topic_name, sizeof topic_name, "bench/%u", topic_number(options, index % traffic->topics));
   publisher->template = make_publish(options->version, topic_name, options->qos, false, (size_t)options->payload);
   publisher->subscribers = share(traffic->subscriber_count, traffic->topics, index);
   // The window belongs to the topic: publishers of one topic share it.
@@ -112,13 +116,14 @@ void traffic_start(struct traffic *traffic, const struct options *options) {
   }
   for (uint32_t i = 0; i < subscribers; i++) {
     client_init(&traffic->subscribers[i], &subscriber_events, i, options->version, "sub");
+    traffic->subscribers[i].clean_start = !options->stored;
     clients[publishers + i] = &traffic->subscribers[i];
   }
   clients_connect(clients, publishers + subscribers, options);
   free(clients);
   for (uint32_t i = 0; i < subscribers; i++) {
     char topic_filter[32];
-    snprintf(topic_filter, sizeof topic_filter, "bench/%u", i % traffic->topics);
+    snprintf(topic_filter, sizeof topic_filter, "bench/%u", topic_number(options, i % traffic->topics));
     client_subscribe(&traffic->subscribers[i], 1, topic_filter, options->qos);
   }
   while (traffic->subscribed < subscribers) loop_turn(100000000);
