@@ -142,10 +142,11 @@ export class Archive implements Timed {
       );
       this.deleteBlocks(session.blocks);
     }
+    // A will that is not to be published is no promise to anybody.
+    this.journal.want(session.stored ? 0 : QOS0_DELAY_MS);
     session.number = 0;
     session.stored = false;
     session.blocks = [];
-    this.journal.want(0);
   }
 
   /** Gives the session a number, under which its records stand. */
@@ -396,18 +397,19 @@ export class Archive implements Timed {
     else this.wantRetained(because);
   }
 
-  /** Goes along with other changes once in a while, and with the last ones of an orderly stop. */
+  /**
+   * The clock, and the totals of `$SYS` when they are to go on: along with other changes once in a while, and with the
+   * last ones of an orderly stop.
+   */
   putClock(): void {
     const { clock } = this.broker.world;
     const { nowMs } = this.broker;
     this.clockWrittenMs = nowMs;
     const value = encodeClock({ ageMs: this.age(nowMs), wallMs: clock.wallMs(), trusted: clock.trusted() });
     putWhole(this.journal.batch, Table.Clock, 0, NO_BYTES, value);
-  }
-
-  /** Totals of `$SYS`, for a broker that goes on with them. */
-  putTotals(text: string): void {
-    putWhole(this.journal.batch, Table.Totals, 0, NO_BYTES, nameBytes(text));
+    if (!this.broker.options.sys.restore) return;
+    const totals = nameBytes(JSON.stringify(this.broker.sys.info()));
+    putWhole(this.journal.batch, Table.Totals, 0, NO_BYTES, totals);
   }
 
   private beforeBatchGoes(): void {
@@ -445,6 +447,8 @@ export class Archive implements Timed {
 
   private nextKey(session: Session): number {
     if (session.block === 0 || session.slot === SLOTS_PER_BLOCK) {
+      // A client that keeps up has nothing left in the blocks before.
+      if (session.delivery.isEmpty) session.blocks = [];
       session.block = this.nextBlock++;
       session.slot = 0;
       session.blocks.push(session.block);

@@ -136,7 +136,6 @@ export class Broker {
     if (archive === undefined) return;
     this.turn();
     archive.putClock();
-    if (this.options.sys.restore) archive.putTotals(JSON.stringify(this.sys.info()));
     await archive.journal.close();
   }
 

@@ -59,6 +59,11 @@ export class Delivery implements DurableWaiter {
     return (this.queue === undefined ? 0 : this.queue.length) + (this.tail === undefined ? 0 : this.tail.count);
   }
 
+  /** Nothing waits, and nothing is under way. */
+  get isEmpty(): boolean {
+    return this.waiting === 0 && (this.inflight === undefined || this.inflight.count === 0);
+  }
+
   /** Takes a message at once. */
   get ready(): boolean {
     const { connection } = this.session;

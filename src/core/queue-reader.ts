@@ -28,6 +28,8 @@ export interface QueuePage {
 /** Reads the oldest of what waits on disk for one session. Nothing is changed in the store, nor in `tail`. */
 export async function readQueue(broker: Broker, tail: Tail, bytesMax: number): Promise<QueuePage> {
   const { journal } = broker.archive!;
+  // What a store shows need not be on disk yet, and QoS 2 waits for that.
+  const { lastBatch } = tail;
   const firstKey = tail.firstKey!;
   const blockEnd = (Math.floor(firstKey / SLOTS_PER_BLOCK) + 1) * SLOTS_PER_BLOCK - 1;
   const askedKey = tail.lastKeyUpTo(blockEnd);
@@ -48,7 +50,10 @@ export async function readQueue(broker: Broker, tail: Tail, bytesMax: number): P
     broker,
     records.flatMap(({ record }) => (record.form === QueueForm.Reference ? [record.message] : [])),
   );
-  return { messages: records.flatMap(({ key, record }) => outgoingOf(broker, key, record, messages)), lastKey };
+  return {
+    messages: records.flatMap(({ key, record }) => outgoingOf(broker, key, record, messages, lastBatch)),
+    lastKey,
+  };
 }
 
 /** Messages of their own record that were read lately, by key. */
@@ -125,6 +130,7 @@ function outgoingOf(
   key: number,
   record: QueueRecord,
   messages: ReadonlyMap<number, Message>,
+  batch: number,
 ): Outgoing[] {
   const { archive } = broker;
   const { form, qos, retain, packetIdentifier, subscriptionIdentifiers, share, whole } = record;
@@ -145,6 +151,7 @@ function outgoingOf(
   const queuedAtMs = archive!.fromAge(record.queuedAtMs);
   const outgoing = new Outgoing(message, qos, retain, subscriptionIdentifiers, group, queuedAtMs);
   outgoing.key = key;
+  outgoing.batch = batch;
   outgoing.packetIdentifier = packetIdentifier;
   outgoing.recordKey = form === QueueForm.Reference ? record.message : 0;
   if (form === QueueForm.Released) outgoing.state = OutgoingState.AwaitPubcomp;
