@@ -103,7 +103,7 @@ export class Delivery implements DurableWaiter {
     ) {
       this.enqueue(outgoing);
     } else {
-      if (session.stored) broker.archive!.keep(session, outgoing);
+      if (session.stored) broker.archive!.queues.keep(session, outgoing);
       message.keep();
       this.start(outgoing, connection);
     }
@@ -165,8 +165,8 @@ export class Delivery implements DurableWaiter {
     this.backlogs = undefined;
     const { archive } = broker;
     if (archive !== undefined) {
-      for (const outgoing of inflight?.inOrder() ?? []) archive.disown(outgoing);
-      for (const outgoing of queue?.waiting() ?? []) archive.disown(outgoing);
+      for (const outgoing of inflight?.inOrder() ?? []) archive.queues.disown(outgoing);
+      for (const outgoing of queue?.waiting() ?? []) archive.queues.disown(outgoing);
       if (tail !== undefined) this.endTail(tail);
     }
     this.dropInflight();
@@ -202,7 +202,7 @@ export class Delivery implements DurableWaiter {
     }
     // A second PUBREC finds it written, or waits as the first one does.
     if (outgoing.state === OutgoingState.AwaitPubrec && outgoing.key !== 0) {
-      outgoing.releasedBatch = this.broker.archive!.released(this.session, outgoing);
+      outgoing.releasedBatch = this.broker.archive!.queues.released(this.session, outgoing);
     }
     outgoing.state = OutgoingState.AwaitPubcomp;
     connection.sendAckAfter(outgoing.releasedBatch, PacketType.PUBREL, packetIdentifier, ReasonCode.Success);
@@ -453,7 +453,7 @@ export class Delivery implements DurableWaiter {
 
   /** Its record goes. */
   private forget(outgoing: Outgoing): void {
-    if (outgoing.key !== 0) this.broker.archive?.forget(this.session, outgoing);
+    if (outgoing.key !== 0) this.broker.archive?.queues.forget(this.session, outgoing);
   }
 
   private enqueue(outgoing: Outgoing): void {
@@ -466,7 +466,7 @@ export class Delivery implements DurableWaiter {
       this.dropped(message, "storeFull");
       return;
     }
-    archive?.keep(session, outgoing);
+    archive?.queues.keep(session, outgoing);
     const { queue } = this;
     const inMemory =
       archive === undefined ||
@@ -664,7 +664,7 @@ export class Delivery implements DurableWaiter {
     broker.counters.queuedMessages -= tail.count;
     broker.counters.queuedBytes -= tail.bytes;
     if (tail.count === 0) return;
-    broker.archive!.endTail(session, tail, (outgoing) => this.handOver(outgoing));
+    broker.archive!.queues.endTail(session, tail, (outgoing) => this.handOver(outgoing));
   }
 
   private logUnexpected(packet: string, packetIdentifier: number): void {

@@ -195,7 +195,7 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
   const visit = (reader: BatchReader): void => {
     const { key } = reader;
     const block = Math.floor(key / SLOTS_PER_BLOCK);
-    archive.nextBlock = Math.max(archive.nextBlock, block + 1);
+    archive.queues.nextBlock = Math.max(archive.queues.nextBlock, block + 1);
     const head = understood(broker, "queue", reader, () =>
       decodeQueueHead(reader.bytes, reader.valueStart, reader.valueEnd),
     );
@@ -206,7 +206,7 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
       return;
     }
     if (head.form === QueueForm.Reference) {
-      archive.references.set(head.message, (archive.references.get(head.message) ?? 0) + 1);
+      archive.queues.references.set(head.message, (archive.queues.references.get(head.message) ?? 0) + 1);
     }
     let queue = found.get(session);
     if (queue === undefined) {
@@ -234,8 +234,8 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
 /** Messages that several sessions waited for, and nobody waits for any more. */
 async function loadMessageKeys(archive: Archive): Promise<void> {
   const visit = ({ key }: BatchReader): void => {
-    archive.nextMessage = Math.max(archive.nextMessage, key + 1);
-    if (!archive.references.has(key)) archive.journal.batch.delete(Table.Message, key);
+    archive.queues.nextMessage = Math.max(archive.queues.nextMessage, key + 1);
+    if (!archive.queues.references.has(key)) archive.journal.batch.delete(Table.Message, key);
   };
   await each(archive, Table.Message, visit, 0);
 }

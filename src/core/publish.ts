@@ -286,7 +286,7 @@ export function sendToRoute(broker: Broker, message: Message, route: Route, publ
     inline[index]!.handle(packetOf(message));
     receivers++;
   }
-  broker.archive?.settle();
+  broker.archive?.queues.settle();
   return receivers;
 }
 

@@ -46,7 +46,7 @@ export async function readQueue(broker: Broker, tail: Tail, bytesMax: number): P
   }
   // While nothing can be written what was put last is not in the store yet: it is not lost, it is to come.
   if (lastKey === 0 && journal.writable) lastKey = askedKey;
-  const messages = await broker.archive!.recent.get(
+  const messages = await broker.archive!.queues.recent.get(
     broker,
     records.flatMap(({ record }) => (record.form === QueueForm.Reference ? [record.message] : [])),
   );
@@ -144,7 +144,7 @@ function outgoingOf(
     const reason = `its message, ${record.message}, is not there`;
     archive!.journal.onLost({ table: "queue", key, name: "", reason });
     archive!.journal.batch.delete(Table.Queue, key);
-    archive!.unreferKey(record.message);
+    archive!.queues.unreferKey(record.message);
     return [];
   }
   const group = share === undefined ? undefined : broker.router.group(share.name, share.topicFilter);

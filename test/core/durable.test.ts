@@ -325,7 +325,7 @@ describe("what is taken up after a cut", () => {
     }
     assert.equal(disk.disk.get(Table.Message)!.size, 0);
     assert.equal(disk.disk.get(Table.Queue)!.size, 0);
-    assert.equal(after.broker.archive!.references.size, 0);
+    assert.equal(after.broker.archive!.queues.references.size, 0);
     assert.equal(after.counters.queuedMessages, 0);
     assert.equal(after.counters.queuedBytes, 0);
   });
