@@ -17,6 +17,8 @@ const NO_BYTES = new Uint8Array(0);
 export const UNASKED_DELAY_MS = 1000;
 /** So often at most the clock goes along with what is written anyway. */
 const CLOCK_INTERVAL_MS = 60_000;
+/** With a retained message that expires it must not be older, or the message would live longer after a cut. */
+const EXPIRING_CLOCK_MS = 1000;
 const CLOCK_INTERVAL_MAX_MS = 3_600_000;
 
 /**
@@ -165,6 +167,7 @@ export class Archive implements Timed {
     if (record.batch === sequence) batch.void(record.batchAt);
     record.batch = sequence;
     record.batchAt = putMessage(batch, Table.Retained, record.key, message, this.ageOffsetMs);
+    if (message.expiresAtMs !== Number.POSITIVE_INFINITY) this.putClockWithin(EXPIRING_CLOCK_MS);
     this.wantRetained(message);
   }
 
@@ -197,8 +200,12 @@ export class Archive implements Timed {
 
   private beforeBatchGoes(): void {
     this.queues.settle();
-    const due = this.broker.nowMs - this.clockWrittenMs >= CLOCK_INTERVAL_MS;
-    if (due && this.journal.batch.length > 0) this.putClock();
+    if (this.journal.batch.length > 0) this.putClockWithin(CLOCK_INTERVAL_MS);
+  }
+
+  /** The clock on disk shall not be older than so much. */
+  private putClockWithin(ms: number): void {
+    if (this.broker.nowMs - this.clockWrittenMs >= ms) this.putClock();
   }
 
   private wantRetained(message: Message): void {

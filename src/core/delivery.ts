@@ -486,7 +486,7 @@ export class Delivery implements DurableWaiter {
     }
     const { connection } = session;
     if (connection === undefined) return;
-    if (qos === 2 && archive !== undefined) this.awaitDurable(archive.journal.sequence);
+    if (qos === 2 && archive !== undefined) this.awaitDurable(outgoing.batch);
     this.fillQueue();
     // A slow reader may never ask for more; a quick one pumps when it has drained or acknowledged.
     connection.watchStall();

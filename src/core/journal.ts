@@ -100,10 +100,12 @@ export class Journal implements StoreEvents, Timed {
     this.waiters.push(waiter);
   }
 
-  /** Resolves when the present batch is on disk, and asks for that at once. */
+  /** Resolves when all that was put is on disk, and asks for that at once. */
   async settled(): Promise<void> {
+    this.settle();
+    const sequence = this.lastSequence;
+    if (sequence <= this.durable) return;
     this.press();
-    const { sequence } = this;
     await new Promise<void>((resolve) => {
       const waiter: DurableWaiter = {
         awaitsStore: false,

@@ -53,7 +53,8 @@ export async function loadArchive(broker: Broker, archive: Archive): Promise<voi
   await loadRetained(broker, archive);
   await loadTotals(broker, archive);
   broker.turn();
-  for (const session of sessions.byNumber.values()) startSession(archive, session);
+  for (const session of sessions.byNumber.values())
+    startSession(broker, archive, session, sessions.cutOff.has(session));
   archive.begin();
 }
 
@@ -80,6 +81,15 @@ async function each(
   }
 }
 
+/**
+ * Other records are younger than the clock's: so old it had been at least, and nothing may live longer than it was meant
+ * to.
+ */
+function growOlder(broker: Broker, archive: Archive, ageMs: number): void {
+  const missingMs = ageMs - archive.age(broker.nowMs);
+  if (missingMs > 0) archive.ageOffsetMs += missingMs;
+}
+
 /** The broker's age goes on from where it stood; the time it was off counts when both ends of it can be believed. */
 async function loadClock(broker: Broker, archive: Archive): Promise<void> {
   const { clock } = broker.world;
@@ -102,7 +112,7 @@ async function loadSessions(broker: Broker, archive: Archive): Promise<FoundSess
     archive.nextSession = Math.max(archive.nextSession, number + 1);
     const record = understood(broker, "session", reader, () => decodeSession(reader.name, reader.value));
     if (record === undefined) return;
-    const session = sessionOf(broker, archive, number, record);
+    const session = sessionOf(broker, number, record);
     const before = broker.sessions.get(session.key);
     // Of two under one name the later one holds; the other was not removed before a crash that damaged the file.
     if (before !== undefined) {
@@ -112,11 +122,14 @@ async function loadSessions(broker: Broker, archive: Archive): Promise<FoundSess
     broker.sessions.set(session.key, session);
     byNumber.set(number, session);
     if (record.connected) cutOff.add(session);
+    else if (record.expiresAtMs !== Number.POSITIVE_INFINITY) {
+      growOlder(broker, archive, record.expiresAtMs - record.expiryIntervalSeconds * 1000);
+    }
   });
   return { byNumber, cutOff };
 }
 
-function sessionOf(broker: Broker, archive: Archive, number: number, record: SessionRecord): Session {
+function sessionOf(broker: Broker, number: number, record: SessionRecord): Session {
   const { clientId, userName, protocolVersion, expiryIntervalSeconds, will } = record;
   const key = broker.sessionKey(clientId, userName);
   const session = new Session(broker, key, new Client(clientId, userName, protocolVersion, false, 0, NO_PEER));
@@ -128,20 +141,9 @@ function sessionOf(broker: Broker, archive: Archive, number: number, record: Ses
     session.responseTopic = record.responseTopic;
     broker.router.responseTopics.set(record.responseTopic, session);
   }
-  const { nowMs } = broker;
-  if (record.connected) {
-    // The broker was cut off, and with it the connection: that is now, 5.0 [MQTT-3.1.2-8].
-    const never = expiryIntervalSeconds === NEVER_EXPIRES;
-    const lifetimeMs = never ? Number.POSITIVE_INFINITY : expiryIntervalSeconds * 1000;
-    session.expiresAtMs = nowMs + lifetimeMs;
-    if (will !== undefined) {
-      const delayMs = Math.min((will.properties.willDelayInterval ?? 0) * 1000, lifetimeMs);
-      session.delayedWill = { will, dueMs: nowMs + delayMs };
-    }
-  } else {
-    session.expiresAtMs = archive.fromAge(record.expiresAtMs);
-    if (will !== undefined) session.delayedWill = { will, dueMs: archive.fromAge(record.willDueAtMs) };
-  }
+  // Ages as yet: see startSession.
+  session.expiresAtMs = record.expiresAtMs;
+  if (will !== undefined) session.delayedWill = { will, dueMs: record.willDueAtMs };
   return session;
 }
 
@@ -192,6 +194,7 @@ async function loadIncoming(archive: Archive, sessions: ReadonlyMap<number, Sess
 async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }: FoundSessions): Promise<void> {
   const found = new Map<Session, FoundQueue>();
   const { counters, limits } = broker;
+  let youngestMs = 0;
   const visit = (reader: BatchReader): void => {
     const { key } = reader;
     const block = Math.floor(key / SLOTS_PER_BLOCK);
@@ -200,6 +203,7 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
       decodeQueueHead(reader.bytes, reader.valueStart, reader.valueEnd),
     );
     if (head === undefined) return;
+    youngestMs = Math.max(youngestMs, head.queuedAtMs);
     const session = byNumber.get(head.session);
     if (session === undefined) {
       archive.journal.batch.delete(Table.Queue, key);
@@ -226,6 +230,7 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
     counters.queuedBytes += bytes;
   };
   await each(archive, Table.Queue, visit, QUEUE_HEAD_BYTES);
+  growOlder(broker, archive, youngestMs);
   for (const [session, { tail, lastIdentifier }] of found) {
     session.delivery.restoreTail(tail, lastIdentifier);
   }
@@ -259,11 +264,23 @@ async function loadTotals(broker: Broker, archive: Archive): Promise<void> {
 }
 
 /** From here on it expires, and its will is published, when the time comes: perhaps at the first tick. */
-function startSession(archive: Archive, session: Session): void {
-  if (!session.stored) {
-    // It stood for a will alone.
-    session.expiresAtMs = session.delayedWill?.dueMs ?? 0;
+function startSession(broker: Broker, archive: Archive, session: Session, cutOff: boolean): void {
+  const { delayedWill, expiryIntervalSeconds } = session;
+  if (cutOff) {
+    // The broker was cut off, and with it the connection: that is now, 5.0 [MQTT-3.1.2-8].
+    const never = expiryIntervalSeconds === NEVER_EXPIRES;
+    const lifetimeMs = never ? Number.POSITIVE_INFINITY : expiryIntervalSeconds * 1000;
+    session.expiresAtMs = broker.nowMs + lifetimeMs;
+    if (delayedWill !== undefined) {
+      const delayMs = (delayedWill.will.properties.willDelayInterval ?? 0) * 1000;
+      delayedWill.dueMs = broker.nowMs + Math.min(delayMs, lifetimeMs);
+    }
+  } else {
+    session.expiresAtMs = archive.fromAge(session.expiresAtMs);
+    if (delayedWill !== undefined) delayedWill.dueMs = archive.fromAge(delayedWill.dueMs);
   }
+  // It stood for a will alone.
+  if (!session.stored) session.expiresAtMs = delayedWill?.dueMs ?? 0;
   session.schedule();
   archive.sessionDetached(session);
 }

@@ -235,7 +235,7 @@ function acknowledge(
     connection.unreleased++;
     if (session.stored) archive!.incomingAdded(session, packetIdentifier);
   }
-  const sequence = archive?.promised === true ? archive.journal.sequence : 0;
+  const sequence = archive?.promised === true ? archive.journal.lastSequence : 0;
   const type = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC;
   if (reason === undefined && properties.userProperties === undefined) {
     connection.sendAckAfter(sequence, type, packetIdentifier, code);
