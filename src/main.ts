@@ -30,6 +30,11 @@ async function main(argv: readonly string[]): Promise<number> {
       return (await import("./cli/rr.ts")).runRr([...line.rest], io);
     case "client":
       return (await import("./cli/client.ts")).runClient([...line.rest], io);
+    case "store": {
+      const { runStore } = await import("./cli/store.ts");
+      const { storeTools } = await import("./store/sqlite/commands.ts");
+      return runStore(line.rest, io, hostFiles(), storeTools);
+    }
     case "run":
       return runBroker(line);
   }

@@ -1,4 +1,5 @@
-import { assign, emptyLayer, type GivenLayers, type Layer, wordOrigin } from "../config/layer.ts";
+import { DEFAULT_FILTER, durabilityHint, filterMistake } from "../config/durability.ts";
+import { assign, assignDurability, emptyLayer, type GivenLayers, type Layer, wordOrigin } from "../config/layer.ts";
 import { PUBLIC_LIMITS } from "../config/limit-names.ts";
 import { describeType, parseValue, quoteValue } from "../config/value.ts";
 import { type Problem, placelessProblem } from "../text/problem.ts";
@@ -13,13 +14,14 @@ export const COMMANDS = {
   sub: "Subscribe and print messages",
   rr: "Send a request and print the response",
   client: "Talk to a broker interactively",
+  store: "Inspect, verify, back up, restore, repair or compact what is kept on disk",
 } as const;
 export type Command = keyof typeof COMMANDS;
 
 /** With an error among the problems the command must not start (exit 2). */
 export interface CommandLine extends GivenLayers {
   command: Command | "help" | "version";
-  /** The arguments after `pub`, `sub`, `rr` and `client`, which read them themselves. */
+  /** The arguments after `pub`, `sub`, `rr`, `client` and `store`, which read them themselves. */
   rest: readonly string[];
 }
 
@@ -153,6 +155,10 @@ function give(line: CommandLine, layer: Layer, option: Option, name: string, tex
     giveLimit(line, layer, name, text);
     return;
   }
+  if (option.type.kind === "durability") {
+    giveDurability(line, layer, option, name, text);
+    return;
+  }
   const value = option.nullable && text === "none" ? null : parseValue(option.type, text);
   if (value === undefined) {
     const needed = `${describeType(option.type)}${option.nullable ? ", or none" : ""}`;
@@ -187,13 +193,31 @@ function giveLimit(line: CommandLine, layer: Layer, name: string, text: string):
   layer.values.set(`limits.${limitName}`, [{ value, origin: wordOrigin(`${name} ${limitName}`) }]);
 }
 
+/** POLICY for all topics, or FILTER=POLICY; the last equals sign counts, since filters may have some. */
+function giveDurability(line: CommandLine, layer: Layer, { type }: Option, name: string, text: string): void {
+  const [, topicFilter = DEFAULT_FILTER, policy = text] = /^(.*)=([^=]*)$/s.exec(text) ?? [];
+  const mistake = filterMistake(topicFilter);
+  if (mistake !== undefined) {
+    line.problems.push(placelessProblem("error", `${name}: ${mistake.message}`, mistake.hint));
+    return;
+  }
+  const origin = topicFilter === DEFAULT_FILTER ? name : `${name} ${topicFilter}`;
+  const value = parseValue(type, policy);
+  if (value === undefined) {
+    const message = `${origin} needs ${describeType(type)}, not ${quoteValue(policy)}`;
+    line.problems.push(placelessProblem("error", message, durabilityHint(policy)));
+    return;
+  }
+  assignDurability(layer, topicFilter, Number(value), wordOrigin(origin));
+}
+
 function readEnvironment(line: CommandLine, environment: Readonly<Record<string, string | undefined>>): void {
   const byName = new Map(OPTIONS.map((option) => [environmentName(option), option]));
   for (const [name, text] of Object.entries(environment)) {
     if (!name.startsWith("MQTT_BROKER_") || text === undefined || text === "") continue;
     const option = byName.get(name);
     if (option !== undefined) {
-      // A list is one variable; commas are in no port and no limit, and can be kept out of a path.
+      // A list is one variable; commas are in no port, limit and policy, and can be kept out of a path and a filter.
       const parts = option.repeatable ? text.split(",").map((part) => part.trim()) : [text.trim()];
       for (const part of parts) give(line, line.environment, option, name, part);
     } else if (!SILENT_ENVIRONMENT.has(name)) {

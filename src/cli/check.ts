@@ -1,7 +1,10 @@
+import { join } from "node:path";
+import { formatDurability } from "../config/durability.ts";
 import type { Files } from "../config/files.ts";
 import { loadSettings } from "../config/load.ts";
-import type { ListenerSettings, Settings } from "../config/settings.ts";
+import { type ListenerSettings, type Settings, STORE_FILE } from "../config/settings.ts";
 import { formatProblem } from "../text/problem.ts";
+import { formatSize } from "../text/size.ts";
 import type { CommandLine } from "./arguments.ts";
 
 /**
@@ -31,14 +34,30 @@ const ANONYMOUS = {
   none: "not let in",
 } as const;
 
-function summary({ listeners, files, anonymous, store }: Settings): string {
+function summary(settings: Settings): string {
+  const { listeners, files, anonymous } = settings;
   const lines = [
     `Files read: ${files.length === 0 ? "none" : files.join(", ")}`,
     ...listeners.map((listener) => `Would listen on ${listenerUrl(listener)}`),
     `Clients without a user name: ${ANONYMOUS[anonymous]}`,
-    `Storage: ${store.type}`,
+    ...storage(settings),
   ];
   return lines.map((line) => `${line}\n`).join("");
+}
+
+function storage({ store, dataDir, options: { durability } }: Settings): string[] {
+  if (store.type === "memory") return ["Storage: memory, nothing outlives the process"];
+  const place = store.type === "module" ? store.module : join(dataDir, STORE_FILE);
+  const clock = { auto: "believed when the system has set it", trusted: "believed", untrusted: "not believed" };
+  return [
+    `Storage: ${store.type}, ${place}${store.required ? ", required" : ""}`,
+    `Durability: ${formatDurability(durability.delayMs)}`,
+    ...durability.topics.map(({ topicFilter, delayMs }) => `  ${topicFilter}: ${formatDurability(delayMs)}`),
+    ...(store.dailyBudgetBytes === undefined
+      ? []
+      : [`Written in a day: at most ${formatSize(store.dailyBudgetBytes)}`]),
+    `Clock at start and stop: ${clock[store.clock]}`,
+  ];
 }
 
 function listenerUrl({ type, host, port }: ListenerSettings): string {

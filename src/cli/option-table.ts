@@ -12,8 +12,6 @@ const NO_WEBSOCKET = "WebSocket listeners are not part of this version: use --tc
 const NO_AUTH_FILE =
   "users and rules are not part of this version, and the file is not ignored in silence: move it away, " +
   "then only clients on this machine get in (or everybody with --allow-anonymous)";
-const NO_SQLITE =
-  "storage on disk is not part of this version: use --store memory, which forgets everything at a restart";
 const ONE_LOOP = "one event loop serves all connections";
 const NO_BUFFER_SIZE =
   "Node.js cannot set it: set SendBuffer= or ReceiveBuffer= of a systemd socket, or net.ipv4.tcp_*mem";
@@ -426,20 +424,52 @@ export const OPTION_TABLE: readonly Option[] = [
     name: "store",
     group: "Storage",
     key: "store.type",
-    type: { kind: "enum", values: ["memory", "sqlite"] },
-    default: "memory",
-    help: "Where sessions, queues and retained messages are kept",
-    notYet: NO_SQLITE,
-    notYetValues: ["sqlite"],
+    type: { kind: "enum", values: ["sqlite", "memory", "module"] },
+    default: "sqlite",
+    help: "Where sessions, queues and retained messages are kept: in a file of --data-dir, in memory until the process ends, or by --store-module",
+  },
+  {
+    name: "store-module",
+    group: "Storage",
+    key: "store.module",
+    type: { kind: "file" },
+    metavar: "FILE",
+    help: "A store of your own: a JavaScript or TypeScript module",
+  },
+  {
+    name: "require-store",
+    group: "Storage",
+    key: "store.required",
+    type: BOOLEAN,
+    default: false,
+    help: "Don't start when nothing can be kept, instead of serving without",
   },
   {
     name: "durability",
     group: "Storage",
     key: "store.durability",
-    type: { kind: "string" },
-    metavar: "POLICY",
-    help: "When a message counts as kept: sync, batch MS or never",
-    notYet: NO_SQLITE,
+    type: { kind: "durability" },
+    metavar: "[FILTER=]POLICY",
+    repeatable: true,
+    default: 0,
+    help: "When what is acknowledged is on disk: sync, before; batch:DURATION, at most so much later; never. For all topics, or for those of a filter: 'sensors/#=batch:30s'",
+  },
+  {
+    name: "store-daily-budget",
+    group: "Storage",
+    key: "store.dailyBudget",
+    type: { kind: "size", min: 1024 * 1024, max: 1024 ** 4 },
+    nullable: true,
+    defaultText: "no budget",
+    help: "How much may be written to the disk in a day: beyond it changes are gathered for longer, to spare flash memory",
+  },
+  {
+    name: "clock",
+    group: "Storage",
+    key: "store.clock",
+    type: { kind: "enum", values: ["auto", "trusted", "untrusted"] },
+    default: "auto",
+    help: "Whether the system's time is right at start and stop, since only then time spent off counts for expiry; auto asks systemd-timesyncd",
   },
 
   {

@@ -4,11 +4,12 @@ import { defaultLimits, type Limits } from "../core/limits.ts";
 import { type BrokerOptions, defaultOptions } from "../core/options.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { formatPlaced, type Problem } from "../text/problem.ts";
+import { DEFAULT_FILTER, inOrder } from "./durability.ts";
 import type { Files } from "./files.ts";
-import { type Assignment, type Layer, layerKey } from "./layer.ts";
+import { type Assignment, DURABILITY_KEY, type Layer, layerKey, type Origin } from "./layer.ts";
 import { PUBLIC_LIMITS } from "./limit-names.ts";
 import { completeListeners } from "./listener.ts";
-import type { Anonymous, LogFormat, Settings } from "./settings.ts";
+import type { Anonymous, LogFormat, Settings, StoreSettings } from "./settings.ts";
 import type { Value } from "./value.ts";
 
 export interface BuildContext {
@@ -48,7 +49,7 @@ export function buildSettings(merged: Layer, context: BuildContext): Settings {
     log: { level: pick.value<LogLevel>("log.level", "info"), format: pick.value<LogFormat>("log.format", "auto") },
     plugins,
     dataDir,
-    store: { type: "memory" },
+    store: storeOf(pick, files, problems),
     files: context.read,
     warnings: problems
       .filter(({ severity }) => severity === "warning")
@@ -84,6 +85,18 @@ class Picker {
 
   optional(key: string): number | undefined {
     return (this.values.get(key)?.at(-1)?.value as number | null | undefined) ?? undefined;
+  }
+
+  /** Where the value came from; only for keys that have one. */
+  origin(key: string): Origin {
+    return this.values.get(key)!.at(-1)!.origin;
+  }
+
+  /** All values whose key begins with `prefix`, by the rest of it. */
+  within<T extends Value>(prefix: string): [name: string, value: T][] {
+    return [...this.values].flatMap(([key, assignments]) =>
+      key.startsWith(prefix) ? [[key.slice(prefix.length), assignments.at(-1)!.value as T]] : [],
+    );
   }
 
   path(key: string): string | undefined {
@@ -141,7 +154,15 @@ function optionsOf(pick: Picker): BrokerOptions {
       restore: pick.value("sys.restore", otherwise.sys.restore),
     },
     logPayloadBytes: pick.value("log.payloadBytes", otherwise.logPayloadBytes),
+    durability: durabilityOf(pick, otherwise.durability),
   };
+}
+
+function durabilityOf(pick: Picker, otherwise: BrokerOptions["durability"]): BrokerOptions["durability"] {
+  const policies = new Map(pick.within<number>(`${DURABILITY_KEY}.`));
+  const delayMs = policies.get(DEFAULT_FILTER) ?? otherwise.delayMs;
+  policies.delete(DEFAULT_FILTER);
+  return { delayMs, topics: inOrder([...policies].map(([topicFilter, delayMs]) => ({ topicFilter, delayMs }))) };
 }
 
 function compatOf(pick: Picker, otherwise: BrokerOptions["compat"]): BrokerOptions["compat"] {
@@ -160,6 +181,30 @@ function limitsOf(pick: Picker): Limits {
   const limits = defaultLimits();
   for (const [publicName, { name }] of PUBLIC_LIMITS) limits[name] = pick.value(`limits.${publicName}`, limits[name]);
   return limits;
+}
+
+/** A module of its own is reason enough to use it; a type that was given all the same wins, and that is said. */
+function storeOf(pick: Picker, files: Files, problems: Problem[]): StoreSettings {
+  const [module] = pick.paths("store.module", files, problems);
+  const type = pick.value<StoreSettings["type"]>("store.type", module === undefined ? "sqlite" : "module");
+  if (type === "module" && module === undefined) {
+    problems.push(pick.origin("store.type").problem("error", "a store of type module needs --store-module FILE"));
+  }
+  if (type !== "module" && module !== undefined) {
+    problems.push(pick.origin("store.module").problem("warning", `not used, since the type of the store is ${type}`));
+  }
+  const required = pick.value("store.required", false);
+  if (required && type === "memory") {
+    const message = "the store is memory, which keeps nothing beyond the end of the process";
+    problems.push(pick.origin("store.required").problem("error", message));
+  }
+  return {
+    type,
+    module: type === "module" ? module : undefined,
+    required,
+    clock: pick.value<StoreSettings["clock"]>("store.clock", "auto"),
+    dailyBudgetBytes: pick.optional("store.dailyBudget"),
+  };
 }
 
 function anonymousOf(value: boolean | string): Anonymous {

@@ -20,7 +20,7 @@ export interface Assignment {
 
 /**
  * What one source gives: the command line, the environment, or one file. Values by configuration key, by
- * "limits.NAME" for limits, and by the option's name where it has no key. Only repeatable options have several.
+ * "limits.NAME" for limits, by "store.durability.FILTER" for policies, and by the option's name where it has no key. Only repeatable options have several.
  */
 export interface Layer {
   values: Map<string, Assignment[]>;
@@ -42,6 +42,14 @@ export function emptyLayer(): Layer {
 /** The name of an option's values in a layer. */
 export function layerKey(option: Option): string {
   return option.key ?? option.name;
+}
+
+/** Policies of durability stand in a layer one by one, by their filters, so that a stronger source replaces just those it names. */
+export const DURABILITY_KEY = "store.durability";
+
+/** Sets the policy of one filter, or of "default". */
+export function assignDurability(layer: Layer, topicFilter: string, value: number, origin: Origin): void {
+  layer.values.set(`${DURABILITY_KEY}.${topicFilter}`, [{ value, origin }]);
 }
 
 /** Adds a value: of a repeatable option one more, of another the only one. */

@@ -187,11 +187,16 @@ function mapSecurity(mapping: Mapping): void {
 function mapStorage(mapping: Mapping): void {
   const backend = mapping.get("storage.backend");
   if (backend === "redis") {
-    mapping.say("error", "storage.backend", "Redis is not part of this version: use the backend memory");
+    mapping.say(
+      "error",
+      "storage.backend",
+      "Redis is not part of this version: use the backend bbolt, for which the embedded store stands, or memory",
+    );
   } else if (backend === "memory") {
     mapping.set("store.type", "storage.backend", "memory");
-  } else if (backend === "bbolt") {
-    mapping.set("store.type", "storage.backend", "sqlite");
+  } else {
+    // bbolt is what MQTT-Server takes when its file does not say, and the embedded store is what stands for it.
+    if (backend === "bbolt") mapping.set("store.type", "storage.backend", "sqlite");
     const path = mapping.get("storage.path");
     if (typeof path === "string") mapping.set("dataDir", "storage.path", dirname(path));
   }

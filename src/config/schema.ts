@@ -3,7 +3,8 @@ import { findOption, findOptionByKey, OPTIONS, type Option, optionKeys } from ".
 import type { Document, Path } from "../text/document.ts";
 import type { Problem } from "../text/problem.ts";
 import { suggest } from "../text/suggest.ts";
-import { assign, documentOrigin, emptyLayer, type Layer } from "./layer.ts";
+import { DEFAULT_FILTER, durabilityHint, filterMistake } from "./durability.ts";
+import { assign, assignDurability, documentOrigin, emptyLayer, type Layer } from "./layer.ts";
 import { PUBLIC_LIMITS } from "./limit-names.ts";
 import { LISTENER_KEYS, type ListenerEntry, listenerNotYet } from "./listener.ts";
 import { describeType, quoteValue, readValue, type Value } from "./value.ts";
@@ -47,7 +48,9 @@ function readSection(reading: Reading, path: Path, section: Record<string, unkno
 }
 
 function readOptionValue(reading: Reading, path: Path, option: Option, value: unknown): void {
-  if (option.repeatable !== true) {
+  if (option.type.kind === "durability") {
+    readDurability(reading, path, option, value);
+  } else if (option.repeatable !== true) {
     give(reading, path, option, value);
   } else if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) give(reading, [...path, index], option, item);
@@ -66,6 +69,33 @@ function give(reading: Reading, path: Path, option: Option, raw: unknown): void 
   }
   const origin = documentOrigin(reading.document, path);
   assign(reading.layer, option, { value, origin, directory: dirname(reading.document.file) });
+}
+
+/** One policy for all topics, or an object of policies by topic filter. */
+function readDurability(reading: Reading, path: Path, option: Option, value: unknown): void {
+  if (!isObject(value)) {
+    readPolicy(reading, path, option, DEFAULT_FILTER, value);
+    return;
+  }
+  for (const [topicFilter, policy] of Object.entries(value)) {
+    const at = [...path, topicFilter];
+    const mistake = filterMistake(topicFilter);
+    if (mistake === undefined) readPolicy(reading, at, option, topicFilter, policy);
+    else {
+      const { document, problems } = reading;
+      problems.push(document.problem("error", document.atKey(at), mistake.message, mistake.hint));
+    }
+  }
+}
+
+function readPolicy(reading: Reading, path: Path, { type }: Option, topicFilter: string, raw: unknown): void {
+  const value = readValue(type, raw);
+  if (value !== undefined) {
+    assignDurability(reading.layer, topicFilter, Number(value), documentOrigin(reading.document, path));
+    return;
+  }
+  const message = `${pathText(path)} must be ${describeType(type)}, not ${quoteValue(raw)}`;
+  complain(reading, path, message, typeof raw === "string" ? durabilityHint(raw) : undefined);
 }
 
 function readLimit(reading: Reading, name: string, raw: unknown): void {

@@ -24,6 +24,26 @@ export interface ListenerSettings {
   reusePort: boolean;
 }
 
+/** The embedded store's file in the data folder. */
+export const STORE_FILE = "mqtt-broker.db";
+
+/** What keeps sessions and messages beyond the end of the process, and how far it is trusted. */
+export interface StoreSettings {
+  /** `sqlite`: in `dataDir`. `module`: a user's own. */
+  type: "memory" | "sqlite" | "module";
+  /** Absolute path of the user's own store; undefined unless `type` is "module". */
+  module: string | undefined;
+  /** The broker does not start without it; else it starts all the same, and says so. */
+  required: boolean;
+  /**
+   * Whether the wall clock is believed at start and stop, since time spent off counts only between two times that are.
+   * `auto`: as the system says.
+   */
+  clock: "auto" | "trusted" | "untrusted";
+  /** Bytes a day that may be written before batching is stretched; undefined: any number. */
+  dailyBudgetBytes: number | undefined;
+}
+
 /** Everything that was configured, whole and in range: what `run` starts the broker with. */
 export interface Settings {
   options: BrokerOptions;
@@ -36,7 +56,7 @@ export interface Settings {
   plugins: string[];
   /** Absolute path; need not exist. */
   dataDir: string;
-  store: { type: "memory" };
+  store: StoreSettings;
   /** The configuration files that were read, the main file first; empty when there was none. */
   files: string[];
   /** What the log should say at start: accepted without effect, or dangerous. */

@@ -1,6 +1,7 @@
 import { formatDuration, parseDuration } from "../text/duration.ts";
 import { formatSize, parseSize } from "../text/size.ts";
 import { type Address, parseAddress, parseHost } from "./address.ts";
+import { DURABILITY_NEEDED, formatDurability, parseDurability } from "./durability.ts";
 
 /** What an option or a configuration key takes. Ranges are inclusive. */
 export type ValueType =
@@ -19,7 +20,9 @@ export type ValueType =
   /** [HOST]:PORT. */
   | { kind: "address" }
   /** NAME=VALUE of the table of limits. */
-  | { kind: "limit" };
+  | { kind: "limit" }
+  /** A policy, which stands for a delay in ms; Infinity is never. On the command line also FILTER=POLICY. */
+  | { kind: "durability" };
 
 export type Value = boolean | number | string | Address;
 
@@ -27,7 +30,7 @@ export type Value = boolean | number | string | Address;
 const SHOWN_MAX = 60;
 
 /**
- * Reads a value as it is typed or stands in the environment. Limits are not read here: they are two words.
+ * Reads a value as it is typed or stands in the environment. Limits, and the filters of policies, are not read here.
  * undefined: it is not of the type or out of range, which `describeType` explains.
  */
 export function parseValue(type: ValueType, text: string): Value | undefined {
@@ -48,6 +51,8 @@ export function parseValue(type: ValueType, text: string): Value | undefined {
       return parseAddress(text);
     case "host":
       return parseHost(text);
+    case "durability":
+      return parseDurability(text);
     default:
       return text === "" || text.includes("\0") ? undefined : text;
   }
@@ -95,6 +100,8 @@ export function describeType(type: ValueType): string {
       return "[HOST]:PORT, such as :1883 or 127.0.0.1:1883, with a port from 0 to 65,535";
     case "limit":
       return "NAME=VALUE";
+    case "durability":
+      return DURABILITY_NEEDED;
   }
 }
 
@@ -107,6 +114,7 @@ export function describeRange(type: ValueType): string {
 /** Writes a value as a person would: 30 days in seconds as "30d", 2097152 bytes as "2MiB", 65535 as "65,535". */
 export function formatValue(type: ValueType, value: Value): string {
   if (typeof value !== "number") return typeof value === "object" ? `${value.host ?? ""}:${value.port}` : String(value);
+  if (type.kind === "durability") return formatDurability(value);
   if (type.kind === "duration") {
     const text = formatDuration(type.unit === "s" ? value * 1000 : value);
     // 49710d6h28m15s says less than the number that the specification has.

@@ -23,9 +23,37 @@ test("check says what would listen", async () => {
       "Would listen on tcp://[::]:(a free port)\n" +
       "Would listen on tcp://127.0.0.1:1884\n" +
       "Clients without a user name: from this machine only\n" +
-      "Storage: memory\n",
+      "Storage: sqlite, /base/data/mqtt-broker.db\n" +
+      "Durability: sync\n" +
+      "Clock at start and stop: believed when the system has set it\n",
   ]);
 });
+
+for (const [store, lines] of [
+  ["type: 'memory', durability: 'never'", ["Storage: memory, nothing outlives the process"]],
+  [
+    "required: true, durability: { 'a/#': 'never', b: 'batch:1m30s', default: 'batch:5' }, dailyBudget: '200MiB', clock: 'untrusted'",
+    [
+      "Storage: sqlite, /base/data/mqtt-broker.db, required",
+      "Durability: batch:5s",
+      "  b: batch:1m30s",
+      "  a/#: never",
+      "Written in a day: at most 200MiB",
+      "Clock at start and stop: not believed",
+    ],
+  ],
+  [
+    "module: 'own.mjs', clock: 'trusted'",
+    ["Storage: module, /base/own.mjs", "Durability: sync", "Clock at start and stop: believed"],
+  ],
+] as const) {
+  test(`check shows the store { ${store} }`, async () => {
+    const texts = { "/base/mqtt-broker.json5": `{ store: { ${store} } }`, "/base/own.mjs": "" };
+    const [code, output] = await run([], texts);
+    assert.equal(code, 0);
+    assert.deepEqual(output.split("\n").slice(4, -1), lines);
+  });
+}
 
 test("check shows every mistake with its line and a caret", async () => {
   const text = "{\n  mqtt: { retian: true },\n  bind: 5,\n}";

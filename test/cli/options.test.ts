@@ -4,6 +4,7 @@ import { type CommandLine, parseCommandLine } from "../../src/cli/arguments.ts";
 import { environmentName, findOption, findOptionByKey, namesOf, OPTIONS, type Option } from "../../src/cli/options.ts";
 import { type Layer, layerKey } from "../../src/config/layer.ts";
 import { loadSettings } from "../../src/config/load.ts";
+import { formatValue } from "../../src/config/value.ts";
 import { defaultOptions } from "../../src/core/options.ts";
 import { memoryFiles } from "../config/memory-files.ts";
 
@@ -26,6 +27,8 @@ function goodValue({ type }: Option): [text: string, value: unknown] {
       return ["[::1]", "::1"];
     case "limit":
       return ["clients=7", 7];
+    case "durability":
+      return ["batch:1h", 3_600_000];
     default:
       return ["x/y", "x/y"];
   }
@@ -58,13 +61,16 @@ function badValues({ type }: Option): string[] {
       return ["", "a b", "[", "1:zz", "-x"];
     case "limit":
       return ["", "clients", "=", "clients=", "clients=0", "clients=x", "connectTimeoutMs=5s", "nothing=1"];
+    case "durability":
+      return ["", "batch", "batch:", "batch:0", "batch:61m", "30s", "SYNC", "a=", "=sync", "a#=sync", "a=sync=b"];
     default:
       return ["", "a\0b"];
   }
 }
 
 function given(layer: Layer, option: Option): unknown {
-  const key = option.name === "limit" ? "limits.clients" : layerKey(option);
+  const keys: Record<string, string> = { limit: "limits.clients", durability: "store.durability.default" };
+  const key = keys[option.name] ?? layerKey(option);
   return layer.values.get(key)?.map(({ value }) => value);
 }
 
@@ -189,11 +195,9 @@ test("the defaults that the table shows are those that the broker has", async ()
     await loadSettings(
       parseCommandLine(
         OPTIONS.filter((option) => option.default !== undefined).map((option) => {
-          const value =
-            option.type.kind === "duration"
-              ? `${option.type.unit === "ms" ? Number(option.default) / 1000 : option.default}`
-              : option.default;
-          return `--${option.name}=${value}`;
+          const { type } = option;
+          const isWritten = type.kind === "duration" || type.kind === "durability";
+          return `--${option.name}=${isWritten ? formatValue(type, option.default!) : option.default}`;
         }),
         {},
       ),

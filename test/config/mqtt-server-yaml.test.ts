@@ -62,9 +62,17 @@ metrics:
   path: "/metrics"
 `;
 
-test("the file as MQTT-Server ships it is refused for its storage alone, with all warnings", async () => {
+/** The store that a setting names, all else as it is by default. */
+const store = (type: string) => ({
+  type,
+  module: undefined,
+  required: false,
+  clock: "auto",
+  dailyBudgetBytes: undefined,
+});
+
+test("the file as MQTT-Server ships it is taken with all warnings", async () => {
   const loaded = await load(SHIPPED);
-  assert.equal(loaded.settings, undefined);
   const forbidden =
     "has no effect: MQTT forbids sending again on a live connection; it is done when a client comes back";
   assert.deepEqual(headlines(loaded), [
@@ -72,13 +80,9 @@ test("the file as MQTT-Server ships it is refused for its storage alone, with al
     `28:19: warning: retry_interval ${forbidden}`,
     `29:16: warning: max_retries ${forbidden}`,
     "35:12: warning: Metrics over HTTP are not part of this version: the figures are in $SYS/broker",
-    `19:12: ${findOption("store")!.notYet}`,
     "15:20: warning: everybody who reaches a listener may connect, publish and subscribe",
   ]);
-});
-
-test("the file as MQTT-Server ships it starts with --store memory", async () => {
-  const settings = await settingsOf(SHIPPED, ["--store=memory"]);
+  const settings = loaded.settings!;
   assert.deepEqual(
     settings.listeners.map(({ host, port }) => [host, port]),
     [["127.0.0.1", 1883]],
@@ -88,7 +92,7 @@ test("the file as MQTT-Server ships it starts with --store memory", async () => 
   const { clients, inflight, connectTimeoutMs, linkStallMs } = settings.limits;
   assert.deepEqual([clients, inflight, connectTimeoutMs, linkStallMs], [1000, 100, 30_000, 10_000]);
   assert.deepEqual([settings.anonymous, settings.log], ["all", { level: "info", format: "text" }]);
-  assert.deepEqual([settings.dataDir, settings.warnings.length], ["/base/data", 5]);
+  assert.deepEqual([settings.dataDir, settings.store, settings.warnings.length], ["/base/data", store("sqlite"), 5]);
 });
 
 const tcp = (settings: Settings) => settings.listeners.map(({ name, host, port }) => `${name} ${host} ${port}`);
@@ -112,8 +116,13 @@ for (const [text, read, expected] of [
   ["auth: {enabled: false, allow_anonymous: false}", (s: Settings) => s.anonymous, "local"],
   ["auth: {allow_anonymous: false}", (s: Settings) => s.anonymous, "none"],
   ["auth: {enabled: false, username_password_file: users}", (s: Settings) => s.anonymous, "local"],
-  ["storage: {backend: memory, path: x/y}", (s: Settings) => [s.store, s.dataDir], [{ type: "memory" }, "/base/data"]],
-  ["persistence: {backend: memory}", (s: Settings) => s.store, { type: "memory" }],
+  ["storage: {backend: memory, path: x/y}", (s: Settings) => [s.store, s.dataDir], [store("memory"), "/base/data"]],
+  ["persistence: {backend: memory}", (s: Settings) => s.store, store("memory")],
+  ["storage: {backend: bbolt}", (s: Settings) => [s.store, s.dataDir], [store("sqlite"), "/base/data"]],
+  ["storage: {backend: bbolt}", (s: Settings) => s.sources.get("store.type"), "config/config.yaml:1:20"],
+  ["storage: {backend: bbolt, path: x/y.db}", (s: Settings) => [s.store, s.dataDir], [store("sqlite"), "/base/x"]],
+  ["storage: {backend: bbolt, path: /v/y.db}", (s: Settings) => [s.store, s.dataDir], [store("sqlite"), "/v"]],
+  ["storage: {path: x/y.db}", (s: Settings) => [s.store, s.dataDir], [store("sqlite"), "/base/x"]],
   ["limits: {max_clients: 7}", (s: Settings) => s.limits.clients, 7],
   ["limits: {max_clients: 0}", (s: Settings) => s.limits.clients, 20_000],
   ["limits: {max_inflight_messages: 7}", (s: Settings) => s.limits.inflight, 7],
@@ -150,8 +159,10 @@ for (const [text, expected] of [
   ["tls: {enabled: true}", [`1:16: ${findOption("tls-port")!.notYet}`]],
   ["auth: {require_client_certs: true}", [`1:30: ${findOption("client-cert")!.notYet}`]],
   ["auth: {username_password_file: users}", [`1:32: ${findOption("auth-file")!.notYet}`]],
-  ["storage: {backend: bbolt}", [`1:20: ${findOption("store")!.notYet}`]],
-  ["storage: {backend: redis}", ["1:20: Redis is not part of this version: use the backend memory"]],
+  [
+    "storage: {backend: redis}",
+    ["1:20: Redis is not part of this version: use the backend bbolt, for which the embedded store stands, or memory"],
+  ],
   ["storage: {backend: file}", ['1:20: storage.backend must be one of memory, bbolt, redis, not "file"']],
   ["server: {port: 70000}", ["1:16: server.port must be a whole number from 0 to 65,535, not 70000"]],
   ["server: {port: x}", ['1:16: server.port must be a whole number from 0 to 65,535, not "x"']],

@@ -16,7 +16,9 @@ test("the whole example of a configuration is read", async () => {
                         noInheritedPropertiesOnAck: true } },
       limits: { clients: 5, connectTimeout: "5s", queuedBytes: "1MiB", linkStall: 2.5 },
       sessions: { key: "client" }, queue: { overflow: "drop-newest", qos0: true },
-      store: { type: "memory" }, auth: { allowAnonymous: false },
+      store: { type: "memory", required: false, clock: "trusted", dailyBudget: "1GiB",
+               durability: { default: "batch:100ms", "sensors/#": "batch:30s", "debug/#": "never", door: "sync" } },
+      auth: { allowAnonymous: false },
       sys: { enabled: false, interval: "1s", restore: true },
       log: { level: "trace", format: "json", payloadBytes: 64 }, plugins: [],
     }`,
@@ -50,13 +52,28 @@ test("the whole example of a configuration is read", async () => {
     },
     sessionKey: "client",
     queue: { overflow: "drop-newest", qos0: true },
+    durability: {
+      delayMs: 100,
+      topics: [
+        { topicFilter: "door", delayMs: 0 },
+        { topicFilter: "debug/#", delayMs: Number.POSITIVE_INFINITY },
+        { topicFilter: "sensors/#", delayMs: 30_000 },
+      ],
+    },
     sys: { enabled: false, intervalMs: 1000, restore: true },
     logPayloadBytes: 64,
   });
   const { clients, connectTimeoutMs, queuedBytes, linkStallMs } = settings.limits;
   assert.deepEqual([clients, connectTimeoutMs, queuedBytes, linkStallMs], [5, 5000, 1_048_576, 2500]);
   assert.deepEqual([settings.anonymous, settings.log], ["none", { level: "trace", format: "json" }]);
-  assert.deepEqual([settings.dataDir, settings.plugins, settings.store], ["/base/state", [], { type: "memory" }]);
+  assert.deepEqual([settings.dataDir, settings.plugins], ["/base/state", []]);
+  assert.deepEqual(settings.store, {
+    type: "memory",
+    module: undefined,
+    required: false,
+    clock: "trusted",
+    dailyBudgetBytes: 1024 ** 3,
+  });
   assert.deepEqual(settings.warnings, []);
 });
 
@@ -101,8 +118,6 @@ for (const [text, expected] of [
   ["{ listeners: [{ name: 'a', port: 1 }, { name: 'a', port: 2 }] }", ['1:39: Two listeners are called "a"']],
   ["{ listeners: [{ type: 'tls' }] }", [`1:15: ${findOption("tls-port")!.notYet}`]],
   ["{ listeners: [{ type: 'unix', path: '/run/x' }] }", [`1:15: ${findOption("unix-socket")!.notYet}`]],
-  ["{ store: { type: 'sqlite' } }", [`1:18: ${findOption("store")!.notYet}`]],
-  ["{ store: { type: 'memory', durability: 'sync' } }", [`1:40: ${findOption("durability")!.notYet}`]],
   ["{ auth: { file: 'a' } }", [`1:17: ${findOption("auth-file")!.notYet}`]],
   ["{ 'mqtt.retain': true }", ['1:3: Unknown key "mqtt.retain"']],
   [

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const START_MS_MAX = 15_000;
@@ -19,14 +22,15 @@ export interface Program {
   exit(): Promise<number | null>;
 }
 
-/** Starts a program; whatever the test forgets is killed after it. */
+/** Starts a program, with a data folder of its own; whatever the test forgets is killed after it. */
 export function startProgram(
-  context: { after(action: () => void): void },
+  context: { after(action: () => void | Promise<unknown>): void },
   command: string,
   words: readonly string[],
   options: { cwd: string; env?: Record<string, string> },
 ): Program {
-  const env = { ...process.env, MQTT_BROKER_MDNS: "off", ...options.env };
+  const dataDir = mkdtempSync(join(tmpdir(), "mqtt-broker-example-"));
+  const env = { ...process.env, MQTT_BROKER_MDNS: "off", MQTT_BROKER_DATA_DIR: dataDir, ...options.env };
   const child: ChildProcess = spawn(command, words, { cwd: options.cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const exited = once(child, "exit").then(([code]) => code as number | null);
   let output = "";
@@ -36,7 +40,11 @@ export function startProgram(
   child.stderr!.on("data", (chunk) => {
     output += chunk;
   });
-  context.after(() => void child.kill("SIGKILL"));
+  context.after(async () => {
+    child.kill("SIGKILL");
+    await exited;
+    rmSync(dataDir, { recursive: true, force: true });
+  });
   const shows = async (pattern: RegExp): Promise<RegExpExecArray> => {
     const deadline = Date.now() + START_MS_MAX;
     for (;;) {

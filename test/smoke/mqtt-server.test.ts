@@ -1,6 +1,6 @@
 /** The command lines in the documents of ZindGH/MQTT-Server: its server with config.yaml, its interactive client. */
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
 import { connect } from "../support/raw-client.ts";
@@ -95,18 +95,25 @@ suite("MQTT-Server's server", { concurrency: 4 }, () => {
     });
   }
 
-  test("mqtt-server -config custom.yaml with its storage on disk is refused with the way out", async (context) => {
-    const folder = await configuration(context);
-    const { result, stderr, stdout } = await runProgram(context, ["-config", "custom.yaml"], { cwd: folder });
-    assert.equal(result.code, 2);
-    assert.equal(stdout, "");
-    assert.match(stderr, /custom\.yaml:19:12: storage on disk is not part of this version: use --store memory/);
+  test("mqtt-server -config custom.yaml with its storage on disk keeps it where the file says", async (context) => {
+    const cwd = await configuration(context, (text) => text.replace("./data/mqtt.db", "./kept/mqtt.db"));
+    const { program, port } = await startBroker(context, ["-config", "custom.yaml"], { cwd });
+    await passesMessage(port);
+    await (await connect(port, { version: 4 })).publish("test/kept", "still there", { qos: 1, retain: true });
+    assert.equal((await program.stop()).code, 0);
+    assert.deepEqual(readdirSync(cwd).sort(), ["config", "custom.yaml", "kept"]);
+    const again = await startBroker(context, ["-config", "custom.yaml"], { cwd });
+    const subscriber = await connect(again.port, { version: 4 });
+    await subscriber.subscribe("test/kept", { qos: 1 });
+    await subscriber.expect("publish", { topic: "test/kept", payload: "still there", retain: true });
   });
 
-  test("mqtt-server -config custom.yaml --store memory takes that way out", async (context) => {
-    const words = ["-config", "custom.yaml", "--store", "memory"];
-    const { port } = await startBroker(context, words, { cwd: await configuration(context) });
+  test("mqtt-server -config custom.yaml --store memory keeps nothing", async (context) => {
+    const cwd = await configuration(context);
+    const { port, program } = await startBroker(context, ["-config", "custom.yaml", "--store", "memory"], { cwd });
     await passesMessage(port);
+    assert.equal((await program.stop()).code, 0);
+    assert.deepEqual(readdirSync(cwd).sort(), ["config", "custom.yaml"]);
   });
 
   test("mqtt-server -config custom.yaml with TLS is refused, never served as plaintext", async (context) => {

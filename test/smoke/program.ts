@@ -14,10 +14,10 @@ const COMPILE_CACHE = join(tmpdir(), `mqtt-broker-compile-cache-${process.getuid
 /** Only failures wait so long; generous, because several suites share the processor. */
 const WAIT_MS_MAX = 20_000;
 
-const running = new Set<ChildProcess>();
+const running = new Set<Running>();
 // Whatever ends the tests, nothing that they started goes on.
 process.on("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
+  for (const { child } of running) child.kill("SIGKILL");
 });
 
 /** What processes and folders live as long as: mostly a test. */
@@ -58,6 +58,7 @@ export interface Ended {
 export class Running {
   readonly child: ChildProcess;
   readonly pid: number;
+  readonly cwd: string;
   stdout = "";
   stderr = "";
   readonly ended: Promise<Ended>;
@@ -69,7 +70,8 @@ export class Running {
     this.child = spawn(command, words, { cwd, env, stdio: "pipe" });
     if (this.child.pid === undefined) throw new Error(`Cannot start ${command}`);
     this.pid = this.child.pid;
-    running.add(this.child);
+    this.cwd = cwd;
+    running.add(this);
     this.child.stdout!.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
       this.wake();
@@ -83,7 +85,7 @@ export class Running {
     if (input !== undefined) this.child.stdin!.end(input);
     this.ended = once(this.child, "close").then(([code, signal]) => {
       this.isOver = true;
-      running.delete(this.child);
+      running.delete(this);
       this.wake();
       return { code, signal, tookMs: performance.now() - this.startedMs } as Ended;
     });
@@ -151,7 +153,10 @@ export interface RunningBroker {
   ports: number[];
 }
 
-/** Starts `node src/main.ts` with these words; it is killed after the test if it still runs. */
+/**
+ * Starts `node src/main.ts` with these words; it is killed after the test if it still runs. What it keeps is in `data`
+ * of its working directory, unless the words say otherwise.
+ */
 export function startProgram(context: Lifetime, words: readonly string[], options: StartOptions = {}): Running {
   const cwd = options.cwd ?? emptyFolder(context);
   const [command, ...rest] = [
@@ -214,10 +219,13 @@ export async function startBroker(
   return { program, port: ports()[0]!, ports: ports() };
 }
 
-/** A folder that is removed after the test. */
+/** A folder that is removed after the test, when the programs that keep something in it have ended. */
 export function emptyFolder(context: Lifetime): string {
   const folder = mkdtempSync(join(tmpdir(), "mqtt-broker-smoke-"));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  context.after(async () => {
+    for (const program of running) if (program.cwd === folder) await program.stop("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  });
   return folder;
 }
 
