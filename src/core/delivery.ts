@@ -9,29 +9,19 @@ import type { DurableWaiter } from "./journal.ts";
 import type { Message } from "./message.ts";
 import { Outgoing, OutgoingState } from "./outgoing.ts";
 import { packetOf } from "./publish.ts";
-import { Queue } from "./queue.ts";
-import { readQueue } from "./queue-reader.ts";
 import type { RetainedBacklog } from "./retained.ts";
 import { sendAck } from "./send.ts";
 import type { Session } from "./session.ts";
 import type { Subscription } from "./subscription.ts";
-import { Tail } from "./tail.ts";
-
-/** What a stored session holds in memory of its queue, where there is a store: the rest is on disk only. */
-const WINDOW_MESSAGES = 1024;
-const WINDOW_BYTES = 256 * 1024;
-/** While its client takes messages, the next page is read as soon as less than this is left: reading takes a while. */
-const FILL_MESSAGES = 4096;
-const FILL_BYTES = 512 * 1024;
-const PAGE_BYTES = 512 * 1024;
+import type { Tail } from "./tail.ts";
+import { WaitingMessages } from "./waiting.ts";
 
 /** The way of messages to one client: under way, waiting in memory, waiting on disk. §4.3, §4.4, §4.6. */
 export class Delivery implements DurableWaiter {
   awaitsStore = false;
   inflight: Inflight | undefined = undefined;
-  queue: Queue | undefined = undefined;
-  /** What waits on disk only; younger than all of `queue`. */
-  tail: Tail | undefined = undefined;
+  /** Made when it is first needed. */
+  queued: WaitingMessages | undefined = undefined;
   /** Retained messages that are still to be sent, by the subscription that asked for them, in the order of asking. */
   backlogs: Map<Subscription, RetainedBacklog> | undefined = undefined;
   /** Key of the last queue record that was sent. */
@@ -44,10 +34,6 @@ export class Delivery implements DurableWaiter {
   /** Counted against the receiver's Receive Maximum on this connection, 5.0 [MQTT-3.3.4-9]. */
   private underWay = 0;
   private dropsLogged = false;
-  private readingTail = false;
-  /** The tail begins with messages that may have been under way in an earlier run. */
-  private unrecovered = false;
-  private recovery: Promise<void> | undefined;
 
   constructor(session: Session, broker: Broker) {
     this.session = session;
@@ -56,7 +42,7 @@ export class Delivery implements DurableWaiter {
 
   /** Messages that were not sent yet, on disk too. */
   get waiting(): number {
-    return (this.queue === undefined ? 0 : this.queue.length) + (this.tail === undefined ? 0 : this.tail.count);
+    return this.queued === undefined ? 0 : this.queued.length;
   }
 
   /** Nothing waits, and nothing is under way. */
@@ -85,7 +71,7 @@ export class Delivery implements DurableWaiter {
       const queues =
         connection === undefined
           ? broker.options.queue.qos0 && session.keepsWhileAway
-          : this.queue !== undefined && this.queue.qos0 > 0;
+          : this.queued !== undefined && this.queued.queue.qos0 > 0;
       if (queues) this.enqueue(new Outgoing(message, 0, retain, subscriptionIdentifiers, group, broker.nowMs));
       else if (connection !== undefined) this.deliverQos0(connection, message, retain, subscriptionIdentifiers);
       return;
@@ -119,19 +105,8 @@ export class Delivery implements DurableWaiter {
     if (connection === undefined) return;
     if (this.resends !== undefined) this.pumpResends(connection, this.resends);
     if (this.resends !== undefined) return;
-    const { queue } = this;
-    while (queue !== undefined && queue.length > 0 && connection.writable && session.connection === connection) {
-      const next = queue.peek()!;
-      if (next.qos !== 0 && !this.canStart(next, connection)) break;
-      if (next.qos === 2 && session.stored && this.awaitDurable(next.batch)) break;
-      this.dequeue(queue);
-      if (this.tooOld(next)) this.forget(next);
-      else if (next.qos === 0) {
-        this.forget(next);
-        this.deliverQos0(connection, next.message, next.retain, next.subscriptionIdentifiers);
-      } else this.start(next, connection);
-    }
-    this.fillQueue();
+    const { queued } = this;
+    if (queued !== undefined) this.pumpQueued(connection, queued);
     this.pumpBacklogs(connection);
     // What is left waits for a peer that may never take anything again.
     if (!connection.writable) connection.watchStall();
@@ -161,13 +136,15 @@ export class Delivery implements DurableWaiter {
 
   /** The session has ended: shared messages go to other members, the rest is dropped. */
   end(): void {
-    const { queue, tail, inflight, broker } = this;
+    const { queued, inflight, session } = this;
     this.backlogs = undefined;
-    const { archive } = broker;
+    const { archive } = this.broker;
     if (archive !== undefined) {
-      for (const outgoing of inflight?.inOrder() ?? []) archive.queues.disown(outgoing);
-      for (const outgoing of queue?.waiting() ?? []) archive.queues.disown(outgoing);
-      if (tail !== undefined) this.endTail(tail);
+      const { queues } = archive;
+      for (const outgoing of inflight?.inOrder() ?? []) queues.disown(outgoing);
+      for (const outgoing of queued?.queue.waiting() ?? []) queues.disown(outgoing);
+      const tail = queued?.takeTail();
+      if (tail !== undefined) queues.endTail(session, tail, (outgoing) => this.handOver(outgoing));
     }
     this.dropInflight();
     this.handOverWaiting(() => true);
@@ -219,14 +196,9 @@ export class Delivery implements DurableWaiter {
 
   /** Gives the waiting messages for which `wanted` holds to other members of their share, in order, or drops them. */
   handOverWaiting(wanted: (outgoing: Outgoing) => boolean): void {
-    const { queue } = this;
-    if (queue === undefined || queue.length === 0) return;
-    const before = queue.length;
-    const bytesBefore = queue.bytes;
-    const taken = queue.extract(wanted);
-    this.broker.counters.queuedMessages -= before - queue.length;
-    this.broker.counters.queuedBytes -= bytesBefore - queue.bytes;
-    for (const outgoing of taken) {
+    const { queued } = this;
+    if (queued === undefined || queued.queue.length === 0) return;
+    for (const outgoing of queued.extract(wanted)) {
       this.handOver(outgoing);
       this.forget(outgoing);
     }
@@ -274,22 +246,19 @@ export class Delivery implements DurableWaiter {
     }
   }
 
-  /**
-   * After a restart: finds what may have been under way when the broker was cut off, so that it is known before the
-   * client says anything about it. Nothing to wait for gives undefined.
-   */
+  /** After a restart, before the client says anything: what may have been under way. undefined: it is known. */
   recover(): Promise<void> | undefined {
-    if (!this.unrecovered) return undefined;
-    this.recovery ??= this.readUnderWay();
-    return this.recovery;
+    return this.queued?.findUnderWay((outgoing) => {
+      const released = outgoing.state === OutgoingState.AwaitPubcomp;
+      return this.restore(outgoing, outgoing.packetIdentifier, released);
+    });
   }
 
-  /** Takes up the queue of an earlier run, of which everything up to `sentKey` may have been sent. */
+  /** Takes up the queue of an earlier run; packet identifiers go on after `lastIdentifier`. */
   restoreTail(tail: Tail, lastIdentifier: number): void {
-    this.tail = tail;
-    this.unrecovered = this.sentKey >= tail.firstKey!;
     this.inflight ??= new Inflight();
     this.inflight.continueAfter(lastIdentifier);
+    this.waitingMessages().restore(tail, this.sentKey);
   }
 
   private deliverQos0(
@@ -386,6 +355,23 @@ export class Delivery implements DurableWaiter {
     connection.sendAckAfter(outgoing.releasedBatch, PacketType.PUBREL, outgoing.packetIdentifier, ReasonCode.Success);
   }
 
+  private pumpQueued(connection: Connection, queued: WaitingMessages): void {
+    const { session } = this;
+    const { queue } = queued;
+    while (queue.length > 0 && connection.writable && session.connection === connection) {
+      const next = queue.peek()!;
+      if (next.qos !== 0 && !this.canStart(next, connection)) break;
+      if (next.qos === 2 && session.stored && this.awaitDurable(next.batch)) break;
+      queued.shift();
+      if (this.tooOld(next)) this.forget(next);
+      else if (next.qos === 0) {
+        this.forget(next);
+        this.deliverQos0(connection, next.message, next.retain, next.subscriptionIdentifiers);
+      } else this.start(next, connection);
+    }
+    if (connection.writable && queued.isLow) this.readOn(queued);
+  }
+
   private pumpResends(connection: Connection, resends: Outgoing[]): void {
     while (this.resent < resends.length) {
       const outgoing = resends[this.resent]!;
@@ -459,162 +445,92 @@ export class Delivery implements DurableWaiter {
   private enqueue(outgoing: Outgoing): void {
     const { broker, session } = this;
     const { message, qos } = outgoing;
-    if (!this.makeRoom(message)) return;
-    const bytes = message.countedBytes;
+    const queued = this.waitingMessages();
+    if (!this.makeRoom(queued, message)) return;
     const archive: Archive | undefined = session.stored ? broker.archive : undefined;
     if (archive?.journal.writable === false && archive.journal.congested) {
       this.dropped(message, "storeFull");
       return;
     }
     archive?.queues.keep(session, outgoing);
-    const { queue } = this;
-    const inMemory =
-      archive === undefined ||
-      queue === undefined ||
-      (queue.length < WINDOW_MESSAGES && queue.bytes + bytes <= WINDOW_BYTES);
-    if (inMemory && (this.tail === undefined || this.tail.count === 0)) {
-      message.keep();
-      this.pushQueue(outgoing);
-    } else {
-      this.tail ??= new Tail();
-      this.tail.push(outgoing.key, bytes, outgoing.batch);
-    }
-    broker.counters.queuedMessages++;
-    broker.counters.queuedBytes += bytes;
+    queued.push(outgoing);
     if (this.inflight?.full === true && broker.hooks.present.onPacketIDExhausted) {
       broker.hooks.notify("onPacketIDExhausted", session.client, packetOf(message, outgoing));
     }
     const { connection } = session;
     if (connection === undefined) return;
     if (qos === 2 && archive !== undefined) this.awaitDurable(outgoing.batch);
-    this.fillQueue();
+    if (connection.writable && queued.isLow) this.readOn(queued);
     // A slow reader may never ask for more; a quick one pumps when it has drained or acknowledged.
     connection.watchStall();
   }
 
+  private waitingMessages(): WaitingMessages {
+    this.queued ??= new WaitingMessages(this.broker, () => {
+      this.trim();
+      this.pump();
+    });
+    return this.queued;
+  }
+
   /** False when there is none and the message was dropped. */
-  private makeRoom(message: Message): boolean {
+  private makeRoom(queued: WaitingMessages, message: Message): boolean {
     const { limits, options } = this.broker;
     const bytes = message.countedBytes;
     for (;;) {
-      const { queue, tail } = this;
-      const queuedBytes = (queue?.bytes ?? 0) + (tail?.bytes ?? 0);
-      const tooMany = this.waiting >= limits.queuedMessages;
-      if (!tooMany && queuedBytes + bytes <= limits.queuedBytes) return true;
+      const tooMany = queued.length >= limits.queuedMessages;
+      if (!tooMany && queued.bytes + bytes <= limits.queuedBytes) return true;
       const reason = tooMany ? "queueFull" : "queueBytes";
-      if (options.queue.overflow === "drop-newest" || this.waiting === 0 || bytes > limits.queuedBytes) {
+      if (options.queue.overflow === "drop-newest" || queued.length === 0 || bytes > limits.queuedBytes) {
         this.dropped(message, reason);
         return false;
       }
-      if (queue === undefined || queue.length === 0) {
-        // The oldest are on disk only: one more than allowed waits until they have been read, see `trimQueue`.
-        this.readTailSoon();
+      if (queued.queue.length === 0) {
+        // The oldest are on disk only: one more than allowed waits until they have been read, see `trim`.
+        this.readOn(queued);
         return true;
       }
-      this.dropOldest(queue, reason);
+      this.dropOldest(queued, reason);
     }
   }
 
-  private dropOldest(queue: Queue, reason: DropReason): void {
-    const oldest = this.dequeue(queue);
-    this.forget(oldest);
-    this.dropped(oldest.message, reason);
-  }
-
-  private dequeue(queue: Queue): Outgoing {
-    const outgoing = queue.shift()!;
-    this.broker.counters.queuedMessages--;
-    this.broker.counters.queuedBytes -= outgoing.message.countedBytes;
-    return outgoing;
-  }
-
-  private pushQueue(outgoing: Outgoing): void {
-    this.queue ??= new Queue();
-    this.queue.push(outgoing);
-  }
-
-  /** Reads on from disk when what is in memory is about to end, while there is a client to take it. */
-  private fillQueue(): void {
-    const { tail, queue } = this;
-    if (tail === undefined || tail.count === 0 || this.session.connection?.writable !== true) return;
-    if (queue === undefined || (queue.length < FILL_MESSAGES && queue.bytes < FILL_BYTES)) this.readTailSoon();
-  }
-
-  private readTailSoon(): void {
-    const { tail, broker } = this;
-    if (this.readingTail || tail === undefined || tail.count === 0) return;
-    this.readingTail = true;
-    const reading = this.recover() ?? this.readTail(tail, (outgoing) => this.pushQueue(outgoing));
-    reading.then(
+  /** What may have been under way is neither sent nor dropped as new, so that is found out first. */
+  private readOn(queued: WaitingMessages): void {
+    const { broker } = this;
+    const finding = this.recover();
+    if (finding === undefined) {
+      queued.readOn();
+      return;
+    }
+    finding.then(
       () => {
         broker.turn();
-        this.readingTail = false;
-        if (this.tail === tail) {
-          this.trimQueue();
-          this.pump();
-        }
+        this.trim();
+        this.pump();
         broker.reschedule();
       },
-      (error: Error) => {
-        this.readingTail = false;
-        broker.log.error("Cannot read on in a queue", { ...this.session.client.logFields(), reason: error.message });
-      },
+      (error: Error) => broker.log.error("Cannot read a queue", { reason: error.message }),
     );
   }
 
-  /** The next messages of the tail, which leaves them to `each`. What the store has lost of them is named there. */
-  private async readTail(tail: Tail, each: (outgoing: Outgoing) => void): Promise<void> {
-    const { counters } = this.broker;
-    const { messages, lastKey } = await readQueue(this.broker, tail, PAGE_BYTES);
-    if (this.tail !== tail || lastKey === 0) return;
-    const taken = tail.takeUpTo(lastKey);
-    let bytes = 0;
-    for (const outgoing of messages) bytes += outgoing.message.countedBytes;
-    // What is lost had a size that nobody knows any more, but for the last ones.
-    const bytesAfter = tail.count === 0 ? 0 : Math.max(0, tail.bytes - bytes);
-    counters.queuedMessages -= taken - messages.length;
-    counters.queuedBytes -= tail.bytes - bytesAfter - bytes;
-    tail.bytes = bytesAfter;
-    for (const outgoing of messages) each(outgoing);
-  }
-
-  private async readUnderWay(): Promise<void> {
-    const { tail, sentKey } = this;
-    const take = (outgoing: Outgoing): void => {
-      if (outgoing.qos > 0 && outgoing.key <= sentKey) this.recoverInflight(outgoing);
-      else this.pushQueue(outgoing);
-    };
-    while (tail !== undefined && this.tail === tail && tail.count > 0 && tail.firstKey! <= sentKey) {
-      const before = tail.count;
-      await this.readTail(tail, take);
-      // Nothing can be read at present; what is under way is found out with the next connection.
-      if (tail.count === before) break;
-    }
-    this.unrecovered = tail !== undefined && tail.count > 0 && tail.firstKey! <= sentKey;
-    this.recovery = undefined;
-  }
-
   /** Drops the oldest that are beyond the bounds: they could not be while they were on disk only. */
-  private trimQueue(): void {
+  private trim(): void {
+    const { queued } = this;
+    if (queued === undefined) return;
     const { limits } = this.broker;
-    const { queue, tail } = this;
-    while (queue !== undefined && queue.length > 0) {
-      const bytes = queue.bytes + (tail?.bytes ?? 0);
-      if (this.waiting <= limits.queuedMessages && bytes <= limits.queuedBytes) return;
-      this.dropOldest(queue, this.waiting > limits.queuedMessages ? "queueFull" : "queueBytes");
+    while (queued.length > limits.queuedMessages || queued.bytes > limits.queuedBytes) {
+      if (queued.queue.length === 0) {
+        if (queued.tail !== undefined) this.readOn(queued);
+        return;
+      }
+      this.dropOldest(queued, queued.length > limits.queuedMessages ? "queueFull" : "queueBytes");
     }
   }
 
-  private recoverInflight(outgoing: Outgoing): void {
-    const { counters } = this.broker;
-    counters.queuedMessages--;
-    counters.queuedBytes -= outgoing.message.countedBytes;
-    const released = outgoing.state === OutgoingState.AwaitPubcomp;
-    if (this.restore(outgoing, outgoing.packetIdentifier, released)) return;
-    // Two of one identifier cannot both have been under way.
-    counters.queuedMessages++;
-    counters.queuedBytes += outgoing.message.countedBytes;
-    this.pushQueue(outgoing);
+  private dropOldest(queued: WaitingMessages, reason: DropReason): void {
+    const oldest = queued.shift()!;
+    this.forget(oldest);
+    this.dropped(oldest.message, reason);
   }
 
   /** 5.0 [MQTT-3.3.2-5]: what has expired before its delivery began is deleted. */
@@ -652,19 +568,6 @@ export class Delivery implements DurableWaiter {
     }
     const lower = Math.min(message.qos, member.qos, qos) as Qos;
     member.session.delivery.deliver(message, lower, outgoing.retain, member.subscriptionIdentifiers, group);
-  }
-
-  /**
-   * What is on disk only is read once more before it goes with its session: messages of a share belong to the other
-   * members, and messages that others wait for too are referred to by one less.
-   */
-  private endTail(tail: Tail): void {
-    const { broker, session } = this;
-    this.tail = undefined;
-    broker.counters.queuedMessages -= tail.count;
-    broker.counters.queuedBytes -= tail.bytes;
-    if (tail.count === 0) return;
-    broker.archive!.queues.endTail(session, tail, (outgoing) => this.handOver(outgoing));
   }
 
   private logUnexpected(packet: string, packetIdentifier: number): void {

@@ -193,7 +193,7 @@ async function loadIncoming(archive: Archive, sessions: ReadonlyMap<number, Sess
 
 async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }: FoundSessions): Promise<void> {
   const found = new Map<Session, FoundQueue>();
-  const { counters, limits } = broker;
+  const { limits } = broker;
   let youngestMs = 0;
   const visit = (reader: BatchReader): void => {
     const { key } = reader;
@@ -218,16 +218,13 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
       found.set(session, queue);
     }
     if (session.blocks[session.blocks.length - 1] !== block) session.blocks.push(block);
-    const bytes = head.form === QueueForm.Released ? 0 : head.countedBytes;
-    queue.tail.push(key, bytes, 0);
+    queue.tail.push(key, head.form === QueueForm.Released ? 0 : head.countedBytes, 0);
     if (head.qos !== 0) {
       queue.lastIdentifier = head.packetIdentifier;
       // What was under way are the oldest, and no more than may be.
       if (cutOff.has(session) && queue.acknowledged < limits.inflight) session.delivery.sentKey = key;
       queue.acknowledged++;
     }
-    counters.queuedMessages++;
-    counters.queuedBytes += bytes;
   };
   await each(archive, Table.Queue, visit, QUEUE_HEAD_BYTES);
   growOlder(broker, archive, youngestMs);

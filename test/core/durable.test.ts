@@ -536,8 +536,8 @@ describe("long queues live on disk", () => {
     store.sync();
     publisher.take();
     const { delivery } = stage.broker.findSession("s")!;
-    assert.equal(delivery.queue!.length, 1024);
-    assert.equal(delivery.tail!.count, 5000 - 1024);
+    assert.equal(delivery.queued!.queue.length, 1024);
+    assert.equal(delivery.queued!.tail!.count, 5000 - 1024);
     assert.equal(stage.counters.queuedMessages, 5000);
     const again = await back(stage, store, "s", { acknowledges: true });
     const expected = Array.from({ length: 5000 }, (_, number) => `${number}`);
