@@ -82,7 +82,7 @@ export class RunningBroker {
       schedule: parts.ticks ? (atMs) => this.timer.schedule(atMs) : () => {},
       memory: heap,
       version: `mqtt-broker ${VERSION}`,
-      atEndOfTurn: (task) => this.turn.add({ flush: task }),
+      atEndOfTurn: (task) => this.turn.atEnd(task),
       ...(parts.store !== undefined && { store: throughTurn(parts.store, this.turn) }),
       bytesWritten,
       onStoreFailed: (error) => {

@@ -43,6 +43,8 @@ export class Journal implements StoreEvents, Timed {
   private readonly underWay: number[] = [];
   private underWayBytes = 0;
   private waiters: DurableWaiter[] = [];
+  /** Reads of what is in the present batch. */
+  private reads: (() => void)[] = [];
   private congestedWaiters: (() => void)[] = [];
   /** The budget forbids the next batch before this time, unless it is pressing. */
   private notBeforeMs = 0;
@@ -132,8 +134,12 @@ export class Journal implements StoreEvents, Timed {
     bytesMax: number,
     valueBytesMax?: number,
   ): Promise<Uint8Array> {
-    if (sequence >= this.sequence) this.handOver();
-    return this.store.read(table, first, last, bytesMax, valueBytesMax);
+    if (sequence < this.sequence) return this.store.read(table, first, last, bytesMax, valueBytesMax);
+    // What is being handled now may put more that belongs together: the batch goes at the end of the turn.
+    return new Promise((resolve, reject) => {
+      this.reads.push(() => this.store.read(table, first, last, bytesMax, valueBytesMax).then(resolve, reject));
+      this.askEndOfTurn();
+    });
   }
 
   readKeys(table: Table, keys: readonly number[]): Promise<Uint8Array> {
@@ -207,7 +213,13 @@ export class Journal implements StoreEvents, Timed {
   private readonly onEndOfTurn = (): void => {
     this.endOfTurnAsked = false;
     this.broker.turn();
-    this.flush();
+    const { reads } = this;
+    if (reads.length === 0) this.flush();
+    else {
+      this.reads = [];
+      this.handOver();
+      for (const read of reads) read();
+    }
     this.broker.reschedule();
   };
 

@@ -22,6 +22,8 @@ export class Turn {
   /** Slots from `count` on are empty; the array is kept, since truncating it would free its store each turn. */
   private readonly dirty: (Flushable | undefined)[] = [];
   private count = 0;
+  /** What is to be done once at the end of this turn. */
+  private tasks: (() => void)[] = [];
   private heldBytes = 0;
   private scheduled = false;
   private flushing = false;
@@ -39,6 +41,12 @@ export class Turn {
     if (!this.reading) this.schedule();
   }
 
+  /** Has `task` called once, when everything that came in this turn has been handled; before the links are written. */
+  atEnd(task: () => void): void {
+    this.tasks.push(task);
+    if (!this.reading) this.schedule();
+  }
+
   /** A link is about to handle what it read. */
   beginRead(): void {
     this.reading = true;
@@ -53,8 +61,8 @@ export class Turn {
     const nowMs = performance.now();
     const alone = nowMs - this.lastReadMs > QUIET_MS;
     this.lastReadMs = nowMs;
-    if (this.count === 0 || this.scheduled) return;
-    if (alone) this.flush();
+    if ((this.count === 0 && this.tasks.length === 0) || this.scheduled) return;
+    if (alone) this.end();
     else this.schedule();
   }
 
@@ -68,7 +76,7 @@ export class Turn {
     return this.heldBytes > this.heldBytesMax;
   }
 
-  /** Writes what every link has gathered. */
+  /** Writes what every link has gathered; also in the middle of a turn that gathers too much. */
   flush(): void {
     // An in-process stream may answer from inside a write. What that adds is flushed by the loop already running.
     if (this.flushing) return;
@@ -85,6 +93,15 @@ export class Turn {
     this.flushing = false;
   }
 
+  private end(): void {
+    if (this.tasks.length > 0) {
+      const { tasks } = this;
+      this.tasks = [];
+      for (const task of tasks) task();
+    }
+    this.flush();
+  }
+
   private schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
@@ -93,6 +110,6 @@ export class Turn {
 
   private readonly onImmediate = (): void => {
     this.scheduled = false;
-    this.flush();
+    this.end();
   };
 }

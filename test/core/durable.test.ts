@@ -227,6 +227,26 @@ describe("exactly once, for stored sessions", () => {
     assert.deepEqual(commandsOf(sleeperBack), ["CONNACK 00 present", 'PUBLISH t "m" qos2 #1']);
   });
 
+  test("a message and its publisher's identifier are in one batch, even when a queue is read on meanwhile", async () => {
+    const { stage, store } = await opened();
+    (await subscribed(stage, store, "s", "t", 2)).hangUp();
+    stage.connect("q").publish("t", "0", { qos: 1 });
+    store.sync();
+    const disk = cut(store);
+    const after = await Stage.load(disk, { limits: { queuedMessages: 2 } });
+    const publisher = await stored(after, disk, "p");
+    const one = publisher.publishPacket("t", "1", { qos: 1, id: 1 });
+    // This one makes the queue too long, and what is dropped has to be read first.
+    const two = publisher.publishPacket("t", "2", { qos: 2, id: 2 });
+    publisher.send(one, two);
+    disk.sync(1);
+    const keys = [...disk.disk.get(Table.Incoming)!.keys()].map((key) => key % 65_536);
+    assert.deepEqual([disk.disk.get(Table.Queue)!.size, keys], [3, [2]]);
+    await after.settle();
+    disk.sync();
+    assert.equal(after.counters.droppedBy.queueFull, 1);
+  });
+
   test("after a cut the states of both directions go on where the disk has them", async () => {
     const { stage, store } = await opened();
     const subscriber = await subscribed(stage, store, "s", "t", 2);

@@ -30,6 +30,23 @@ describe("Turn", () => {
     assert.deepEqual(order, ["a", "b"]);
   });
 
+  it("does what is to be done at the end once, before the links are written, and not when it writes early", async () => {
+    const turn = new Turn();
+    const order: string[] = [];
+    turn.beginRead();
+    turn.atEnd(() => order.push("task"));
+    turn.add({ flush: () => order.push("early") });
+    turn.flush();
+    assert.deepEqual(order, ["early"]);
+    turn.add({ flush: () => order.push("link") });
+    turn.endRead();
+    await turns(2);
+    assert.deepEqual(order, ["early", "task", "link"]);
+    turn.atEnd(() => order.push("alone"));
+    await turns(2);
+    assert.deepEqual(order, ["early", "task", "link", "alone"]);
+  });
+
   it("flushes what is added during a flush in the same one", async () => {
     const turn = new Turn();
     const order: string[] = [];
