@@ -21,15 +21,18 @@ export class Ballast {
     this.path = join(folder, BALLAST_FILE);
   }
 
-  get isThere(): boolean {
+  private get isThere(): boolean {
     return statSync(this.path, { throwIfNoEntry: false })?.size === BALLAST_BYTES;
   }
 
   /** True when that made room. */
   release(): boolean {
-    const wasThere = statSync(this.path, { throwIfNoEntry: false }) !== undefined;
-    rmSync(this.path, { force: true });
-    return wasThere;
+    try {
+      rmSync(this.path);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** True when it is there, perhaps since long; false when there is no room for it. */

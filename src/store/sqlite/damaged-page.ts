@@ -122,7 +122,8 @@ export function readInterior(bytes: Buffer): Interior | undefined {
     previous = key;
   }
   children.push(bytes.readUInt32BE(8));
-  return { children, keys, isWhole: isOrdered && frame.isWhole(cellBytes) };
+  const isEachOnce = new Set(children).size === children.length;
+  return { children, keys, isWhole: isOrdered && isEachOnce && frame.isWhole(cellBytes) };
 }
 
 /** The cells of a leaf, one at a time. */

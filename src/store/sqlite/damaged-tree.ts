@@ -203,13 +203,17 @@ export class DamagedTrees {
   /** Of a listed child, see the rule above. */
   private isChild(child: number, parent: number): boolean {
     const { map } = this;
-    if (!(child > 1 && child <= this.file.pageCount) || this.isVisited[child] === 1) return false;
+    if (!this.mayBeChild(child) || this.isVisited[child] === 1) return false;
     const use = map.useOf(child);
     if (use === Use.Free || use === Use.Root) return false;
     if (use !== Use.Child) return true;
     const other = map.parentOf(child);
     if (other === parent) return true;
     return !this.interiors.get(other)?.children.includes(child) && !this.adopts(other);
+  }
+
+  private mayBeChild(page: number): boolean {
+    return page > 1 && page <= this.file.pageCount && !this.map.isMapPage(page);
   }
 
   /** Whether children come to this page by the map alone. */
@@ -233,7 +237,7 @@ export class DamagedTrees {
   private isWhole(page: number, interior: Interior): boolean {
     const { map } = this;
     const isKnown = (child: number): boolean => {
-      if (!(child > 1 && child <= this.file.pageCount)) return false;
+      if (!this.mayBeChild(child)) return false;
       return map.useOf(child) === Use.Unknown || (map.useOf(child) === Use.Child && map.parentOf(child) === page);
     };
     return interior.isWhole && interior.children.every(isKnown);

@@ -4,6 +4,9 @@ import type { StoreTrouble } from "../../core/store.ts";
 /** The folder cannot be used at all; the message is for people. */
 export class Refusal extends Error {}
 
+/** Another broker has the folder; the message names it. */
+export class FolderInUse extends Refusal {}
+
 /**
  * What to do about an error. `damaged`: put the file aside and save what can be read. `full`, `unwritable`: wait, and try
  * again. `unreadable`: the same, but when it lasts it is damage. `mistake`: ours; nothing can be promised any more.
@@ -28,6 +31,7 @@ const ROOM_BYTES_MIN = 256 * 1024;
 
 /** `folder`: where the file lies, to see whether there is room. */
 export function failureOf(error: unknown, folder: string): Failure {
+  if (error instanceof Refusal) return "unwritable";
   const code = codeOf(error);
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
@@ -51,10 +55,12 @@ export function failureOf(error: unknown, folder: string): Failure {
   }
 }
 
+/** Of a call to the system; not all of its errors carry a code that we know. */
 function systemFailureOf(error: unknown): Failure {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  if (!(error instanceof Error)) return "mistake";
+  const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === "ENOSPC" || code === "EDQUOT") return "full";
-  return code !== undefined && /^E[A-Z0-9]+$/.test(code) && !code.startsWith("ERR_") ? "unwritable" : "mistake";
+  return syscall === undefined ? "mistake" : "unwritable";
 }
 
 /** SQLite's extended result code, or 0. */

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { codeOf, failureOf, isBusy, messageOf, Refusal } from "./failure.ts";
+import { codeOf, FolderInUse, failureOf, isBusy, messageOf, Refusal } from "./failure.ts";
 
 const LOCK_FILE = "mqtt-broker.lock";
 const PID_FILE = "mqtt-broker.pid";
@@ -42,7 +42,11 @@ export class FolderLock {
   }
 
   release(): void {
-    rmSync(this.pidFile, { force: true });
+    try {
+      rmSync(this.pidFile, { force: true });
+    } catch {
+      // On a file system that has become read-only.
+    }
     this.database.close();
   }
 }
@@ -59,7 +63,7 @@ function lock(folder: string, pidFile: string): DatabaseSync {
       return database;
     } catch (error) {
       database?.close();
-      if (isBusy(error)) throw new Refusal(`${folder} is in use by ${holder(pidFile)}`);
+      if (isBusy(error)) throw new FolderInUse(`${folder} is in use by ${holder(pidFile)}`);
       if (codeOf(error) !== SQLITE_NOTADB || attempt > 0) {
         const isFull = failureOf(error, folder) === "full";
         const advice = isFull ? "make room there" : `see whether this user may write in ${folder}`;

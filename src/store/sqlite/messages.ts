@@ -1,7 +1,7 @@
 import type { StoreFigures, StoreLoss, StoreTrouble, Table } from "../../core/store.ts";
 
 /** What the two threads say to each other. A batch crosses as it is: nothing is built around it. */
-export type Request = Uint8Array | ReadRequest | ReadKeysRequest | CloseRequest;
+export type Request = Uint8Array | ReadRequest | ReadKeysRequest;
 
 export interface ReadRequest {
   kind: "read";
@@ -20,15 +20,14 @@ export interface ReadKeysRequest {
   keys: readonly number[];
 }
 
-export interface CloseRequest {
-  kind: "close";
-}
+/** The last word. */
+export const CLOSE = "close";
 
 /** A number is the count of durable batches. */
 export type Reply =
   | number
   | { kind: "opened" }
-  | { kind: "refused"; reason: string }
+  | { kind: "refused"; reason: string; inUse: boolean }
   | { kind: "page"; id: number; bytes: Uint8Array }
   | { kind: "trouble"; trouble: StoreTrouble }
   | { kind: "recovered" }

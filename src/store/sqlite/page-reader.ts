@@ -74,7 +74,7 @@ export class PageReader {
   }
 
   /** As Store.readKeys. */
-  readKeys(table: Table, keys: readonly number[]): Uint8Array {
+  readKeys(table: Table, keys: readonly number[]): Uint8Array<ArrayBuffer> {
     const { rowsOfKeys, contentOfKeys } = this.tables[table]!;
     const sorted = Float64Array.from(new Set(keys)).sort();
     const chunks: Chunk[] = [];
@@ -103,7 +103,7 @@ export class PageReader {
     return { rows, content: Buffer.concat(pieces) };
   }
 
-  private pack(table: Table, chunks: readonly Chunk[]): Uint8Array {
+  private pack(table: Table, chunks: readonly Chunk[]): Uint8Array<ArrayBuffer> {
     this.damaged.length = 0;
     const size = chunks.reduce((sum, { rows, content }) => sum + rows.length * BATCH_HEAD_BYTES + content.length, 0);
     const page = new Uint8Array(size);

@@ -155,8 +155,7 @@ class Salvage {
     for (let index = 0; index < leaf.cellCount; index++) {
       const isRead = leaf.cell(index) && record.read(leaf);
       const { key } = leaf;
-      const isInPlace = isRead && isTrusted?.[index] !== false && key > previous && key < behind;
-      if (isInPlace && record.isOf(number)) {
+      if (isRead && isTrusted?.[index] !== false && record.isOf(number)) {
         tellDamaged(key);
         this.writer.put(table, key, record);
         previous = key;

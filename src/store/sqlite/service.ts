@@ -1,13 +1,11 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { StoreTrouble } from "../../core/store.ts";
+import type { StoreFigures, StoreTrouble } from "../../core/store.ts";
 import { Ballast } from "./ballast.ts";
-import { BatchWriter } from "./batch-writer.ts";
 import { failureOf, messageOf, Refusal, troubleOf } from "./failure.ts";
 import { FolderLock } from "./folder-lock.ts";
-import type { ReadKeysRequest, ReadRequest, Reply, Request, Shared } from "./messages.ts";
-import { PageReader } from "./page-reader.ts";
+import type { Reply, Request, Shared } from "./messages.ts";
+import { OpenFile, type Written } from "./open-file.ts";
 import { type Salvage, StoreFile, type Witness } from "./store-file.ts";
-import { Upkeep } from "./upkeep.ts";
+import type { Upkeep } from "./upkeep.ts";
 
 const TRANSACTION_BYTES_MAX = 16 * 1024 * 1024;
 const RETRY_MS = 1_000;
@@ -19,17 +17,6 @@ const UNREADABLE_MAX = 3;
 const CLOSE_MS = 2_000;
 /** A file that is damaged again and again is not to blame: the machine is. Copies of it would fill the disk. */
 const REPLACEMENTS_MAX = 5;
-
-/** The open file with all that works on it. */
-interface OpenFile {
-  database: DatabaseSync;
-  writer: BatchWriter;
-  reader: PageReader;
-  upkeep: Upkeep;
-  begin: StatementSync;
-  beginReading: StatementSync;
-  commit: StatementSync;
-}
 
 /**
  * What the worker does: requests in their order, as many as are there in one transaction. What cannot be written waits
@@ -47,9 +34,7 @@ export class StoreService {
   /** Not durable or not answered yet. Reads that are answered while batches before them wait become undefined. */
   private pending: (Request | undefined)[] = [];
   private durable = 0;
-  private commits = 0;
-  private records = 0;
-  private bytes = 0;
+  private readonly figures: StoreFigures = { commits: 0, records: 0, bytes: 0, diskBytes: 0 };
   private trouble: StoreTrouble["kind"] | undefined;
   private nextAttemptMs = 0;
   private unreadable = 0;
@@ -74,13 +59,7 @@ export class StoreService {
   open(): void {
     const lock = new FolderLock(this.folder);
     try {
-      try {
-        this.file = this.openFile();
-      } catch (error) {
-        // What a full disk lacks is little: 32 KiB for what readers share.
-        if (failureOf(error, this.folder) !== "full" || !this.ballast.release()) throw error;
-        this.file = this.openFile();
-      }
+      this.file = this.openAtStart();
     } catch (error) {
       lock.release();
       if (error instanceof Refusal) throw error;
@@ -91,12 +70,25 @@ export class StoreService {
     this.tellFigures();
   }
 
+  /** What a full disk lacks for it is little: 32 KiB for what readers share. */
+  private openAtStart(): OpenFile {
+    try {
+      return this.openFile();
+    } catch (error) {
+      if (failureOf(error, this.folder) !== "full" || !this.ballast.release()) throw error;
+      return this.openFile();
+    }
+  }
+
   /** `nowMs`: monotonic. */
   accept(request: Request, nowMs: number): void {
-    if (request instanceof Uint8Array || request.kind !== "close") {
-      this.pending.push(request);
-      this.nextAttemptMs = Math.min(this.nextAttemptMs, nowMs + RETRY_MS_MIN);
-    } else this.closeByMs = nowMs + CLOSE_MS;
+    this.pending.push(request);
+    this.nextAttemptMs = Math.min(this.nextAttemptMs, nowMs + RETRY_MS_MIN);
+  }
+
+  /** Closes when all that was accepted is done, or cannot be. */
+  end(nowMs: number): void {
+    this.closeByMs = nowMs + CLOSE_MS;
   }
 
   /** Does what is due. Returns the milliseconds that nothing more will be, if no request comes. */
@@ -116,20 +108,28 @@ export class StoreService {
     try {
       this.file ??= this.openFile();
       const count = this.countForTransaction();
-      const batches = this.transact(this.file, count);
+      const written = this.file.transact(this.pending, count, (id, bytes) =>
+        this.send({ kind: "page", id, bytes }, [bytes.buffer]),
+      );
       this.pending.splice(0, count);
-      if (batches > 0) {
-        this.durable += batches;
-        this.tellFigures();
-        this.send(this.durable);
-      }
+      if (written.batches > 0) this.tellDurable(written);
       this.unreadable = 0;
       this.endTrouble(nowMs);
-      if (batches > 0) this.upkeep(nowMs, (upkeep) => upkeep.afterCommit(nowMs));
+      if (written.batches > 0) this.upkeep(nowMs, (upkeep) => upkeep.afterCommit(nowMs));
     } catch (error) {
       this.fail(error, nowMs);
     }
     this.tellFigures();
+  }
+
+  private tellDurable({ batches, records, bytes }: Written): void {
+    this.durable += batches;
+    this.figures.commits++;
+    this.figures.records += records;
+    this.figures.bytes += bytes;
+    // First, so that who hears of the batches finds them counted.
+    this.tellFigures();
+    this.send(this.durable);
   }
 
   /** While nothing can be written all is tried at once, so that reads see what waits before them. */
@@ -143,45 +143,6 @@ export class StoreService {
       if (bytes > TRANSACTION_BYTES_MAX && count > 0) return count;
     }
     return pending.length;
-  }
-
-  /** Returns how many batches it made durable. */
-  private transact(file: OpenFile, count: number): number {
-    const { pending } = this;
-    const { database, writer, begin, beginReading, commit } = file;
-    let batches = 0;
-    for (let at = 0; at < count; at++) if (pending[at] instanceof Uint8Array) batches++;
-    writer.records = 0;
-    writer.bytes = 0;
-    (batches > 0 ? begin : beginReading).run();
-    const damaged: (() => void)[] = [];
-    for (let at = 0; at < count; at++) {
-      const request = pending[at];
-      if (request instanceof Uint8Array) writer.apply(request);
-      else if (request !== undefined && request.kind !== "close") {
-        const page = this.read(file, request);
-        const { table } = request;
-        for (const key of file.reader.damaged) {
-          if (batches > 0) writer.delete(table, key);
-          else damaged.push(() => writer.delete(table, key));
-        }
-        pending[at] = undefined;
-        this.send({ kind: "page", id: request.id, bytes: page }, [page.buffer as ArrayBuffer]);
-      }
-    }
-    if (database.isTransaction) commit.run();
-    for (const deleteIt of damaged) deleteIt();
-    if (batches === 0) return 0;
-    this.commits++;
-    this.records += writer.records;
-    this.bytes += writer.bytes;
-    return batches;
-  }
-
-  private read({ reader }: OpenFile, request: ReadRequest | ReadKeysRequest): Uint8Array {
-    if (request.kind === "readKeys") return reader.readKeys(request.table, request.keys);
-    const { table, first, last, bytesMax, valueBytesMax } = request;
-    return reader.read(table, first, last, bytesMax, valueBytesMax);
   }
 
   private rest(nowMs: number): number {
@@ -210,12 +171,20 @@ export class StoreService {
 
   /** Throws what is our mistake. */
   private fail(error: unknown, nowMs: number): void {
-    if (this.file?.database.isTransaction) this.file.database.exec("ROLLBACK");
+    this.rollBack();
     let failure = failureOf(error, this.folder);
     if (failure === "unreadable") failure = ++this.unreadable >= UNREADABLE_MAX ? "damaged" : "unwritable";
     if (failure === "mistake") throw error;
     if (failure !== "damaged") this.beginTrouble(failure as StoreTrouble["kind"], error, nowMs);
     else this.replaceFile(error, nowMs);
+  }
+
+  private rollBack(): void {
+    try {
+      this.file?.rollBack();
+    } catch {
+      this.closeFile();
+    }
   }
 
   private replaceFile(damage: unknown, nowMs: number): void {
@@ -226,7 +195,7 @@ export class StoreService {
       this.file = this.openFile();
     } catch (error) {
       const failure = failureOf(error, this.folder);
-      if (failure === "mistake" && !(error instanceof Refusal)) throw error;
+      if (failure === "mistake") throw error;
       this.beginTrouble(failure === "full" ? "full" : "unwritable", error, nowMs);
     }
   }
@@ -236,8 +205,7 @@ export class StoreService {
     this.nextAttemptMs = madeRoom ? nowMs : nowMs + RETRY_MS;
     if (this.trouble === kind) return;
     this.trouble = kind;
-    // What waits has to fit into memory, or reads that come after it could not see it.
-    this.file?.database.exec("PRAGMA cache_spill = OFF");
+    this.file?.setSpilling(false);
     this.send({ kind: "trouble", trouble: troubleOf(kind, error, this.storeFile.path) });
   }
 
@@ -251,7 +219,7 @@ export class StoreService {
       return;
     }
     this.trouble = undefined;
-    this.file?.database.exec("PRAGMA cache_spill = ON");
+    this.file?.setSpilling(true);
     this.send({ kind: "recovered" });
   }
 
@@ -266,23 +234,15 @@ export class StoreService {
   }
 
   private openFile(): OpenFile {
-    const database = this.storeFile.open();
-    const witness = this.witness();
-    return {
-      database,
-      writer: new BatchWriter(database),
-      reader: new PageReader(database, witness.onLost),
-      upkeep: new Upkeep(database, this.storeFile.path, (message) => witness.onNote("warn", message)),
-      begin: database.prepare("BEGIN IMMEDIATE"),
-      beginReading: database.prepare("BEGIN"),
-      commit: database.prepare("COMMIT"),
-    };
+    const file = new OpenFile(this.storeFile.open(), this.storeFile.path, this.witness());
+    file.setSpilling(this.trouble === undefined);
+    return file;
   }
 
   private closeFile(): void {
     const { file } = this;
     this.file = undefined;
-    file?.database.close();
+    file?.close();
   }
 
   private witness(): Witness {
@@ -293,7 +253,7 @@ export class StoreService {
   }
 
   private tellFigures(): void {
-    const { commits, records, bytes } = this;
-    this.shared.setFigures({ commits, records, bytes, diskBytes: this.file?.upkeep.diskBytes ?? 0 });
+    this.figures.diskBytes = this.file?.upkeep.diskBytes ?? 0;
+    this.shared.setFigures(this.figures);
   }
 }

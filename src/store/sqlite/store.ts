@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Log } from "../../core/ports.ts";
-import type { Store, StoreEvents, StoreFigures, Table } from "../../core/store.ts";
-import { type Reply, type Request, Shared, type WorkerStart } from "./messages.ts";
+import { type Store, type StoreEvents, type StoreFigures, StoreInUse, type Table } from "../../core/store.ts";
+import { CLOSE, type Reply, type Request, Shared, type WorkerStart } from "./messages.ts";
 
 export interface SqliteStoreOptions {
   /** Made when it is missing. One broker a folder. */
@@ -78,7 +78,7 @@ export class SqliteStore implements Store {
     this.state = "closing";
     return new Promise((resolve, reject) => {
       this.turning = { resolve, reject };
-      this.send({ kind: "close" });
+      this.send(CLOSE);
     });
   }
 
@@ -96,7 +96,7 @@ export class SqliteStore implements Store {
     if (this.state !== "open") throw new Error(`The store is not open, but ${this.state}`);
   }
 
-  private send(request: Request, memory?: ArrayBufferLike): void {
+  private send(request: Request | typeof CLOSE, memory?: ArrayBufferLike): void {
     if (memory instanceof ArrayBuffer) {
       try {
         this.worker!.postMessage(request, [memory]);
@@ -126,8 +126,15 @@ export class SqliteStore implements Store {
     const { turning } = this;
     this.turning = undefined;
     this.state = reply.kind === "opened" ? "open" : "ended";
-    if (reply.kind === "refused") turning?.reject(new Error(reply.reason));
+    if (reply.kind === "refused") turning?.reject(reply.inUse ? new StoreInUse(reply.reason) : new Error(reply.reason));
     else turning?.resolve();
+    // While nothing could be written there may be some that nothing could be read for either.
+    if (reply.kind === "closed") this.rejectReads(new Error("The store has ended"));
+  }
+
+  private rejectReads(error: Error): void {
+    for (const { reject } of this.reads.values()) reject(error);
+    this.reads.clear();
   }
 
   /** Also when the thread ends as it should: then nothing is left to tell. */
@@ -136,8 +143,7 @@ export class SqliteStore implements Store {
     const { state } = this;
     this.state = "ended";
     this.turning?.reject(error);
-    for (const { reject } of this.reads.values()) reject(error);
-    this.reads.clear();
+    this.rejectReads(error);
     if (state !== "opening") this.events?.onFailed(error);
   }
 }

@@ -113,8 +113,11 @@ export class Upkeep {
   private shortenLog(): void {
     if (sizeOf(`${this.path}-wal`) <= LOG_BYTES_MAX) return;
     this.database.exec("PRAGMA busy_timeout = 0");
-    this.cutLog.get();
-    this.database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+    try {
+      this.cutLog.get();
+    } finally {
+      this.database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+    }
   }
 
   private lookAtFreePages(): void {

@@ -1,8 +1,8 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { messageOf, Refusal } from "./failure.ts";
-import { type Reply, type Request, Shared, type WorkerStart } from "./messages.ts";
+import { FolderInUse, messageOf, Refusal } from "./failure.ts";
+import { CLOSE, type Reply, type Request, Shared, type WorkerStart } from "./messages.ts";
 import { salvage } from "./salvage.ts";
 import { StoreService } from "./service.ts";
 
@@ -28,7 +28,7 @@ function open(): boolean {
     return true;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    send({ kind: "refused", reason: messageOf(error) });
+    send({ kind: "refused", reason: messageOf(error), inUse: error instanceof FolderInUse });
     return false;
   }
 }
@@ -39,9 +39,10 @@ function run(): void {
     const seen = shared.seen();
     let received = receiveMessageOnPort(port);
     while (received !== undefined) {
-      const request = received.message as Request;
+      const request = received.message as Request | typeof CLOSE;
       if (request instanceof Uint8Array) handledBytes += request.length;
-      service.accept(request, performance.now());
+      if (request === CLOSE) service.end(performance.now());
+      else service.accept(request, performance.now());
       received = receiveMessageOnPort(port);
     }
     const restMs = service.work(performance.now());
