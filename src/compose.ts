@@ -49,8 +49,10 @@ async function storeOf({ store, dataDir }: Settings, log: Log): Promise<Store | 
       const { SqliteStore } = await import("./store/sqlite/store.ts");
       return new SqliteStore({ folder: dataDir, log });
     }
-    case "module":
-      throw new Error("stores of modules are loaded soon");
+    case "module": {
+      const { loadStore } = await import("./store/module.ts");
+      return loadStore(store.module!, { dataDir, log });
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import type { Hook } from "./core/hooks.ts";
 import { defaultLimits, LIMITS, type LimitName, type Limits } from "./core/limits.ts";
 import { type BrokerOptions, defaultOptions } from "./core/options.ts";
 import type { Clock, Log } from "./core/ports.ts";
+import type { Store } from "./core/store.ts";
 import { HostClock } from "./os/clock.ts";
 import { type Parts, RunningBroker } from "./running-broker.ts";
 
@@ -24,13 +25,33 @@ export { PacketType, type ProtocolVersion, type Qos } from "./codec/constants.ts
 export { type Packet, Publish, type PublishProperties, type Will } from "./codec/packet.ts";
 export { ReasonCode } from "./codec/reason.ts";
 export type { Access } from "./core/access.ts";
+export { BATCH_HEAD_BYTES, Batch, BatchOp, BatchReader } from "./core/batch.ts";
 export type { Client } from "./core/client.ts";
 export type { SysInfo } from "./core/counters.ts";
 export { type Admission, type AuthAnswer, type Hook, IGNORE, type Refusal, refuse } from "./core/hooks.ts";
 export type { Accept, Clock, Link, LinkHandler, Listener, Log, Peer } from "./core/ports.ts";
+export {
+  STORE_KEY_MAX,
+  STORE_TABLES,
+  type Store,
+  type StoreEvents,
+  type StoreFigures,
+  StoreInUse,
+  type StoreLoss,
+  type StoreTable,
+  type StoreTrouble,
+  Table,
+} from "./core/store.ts";
 export type { StoredClient, StoredMessage, StoredRetained, StoredSubscription } from "./core/stored.ts";
 export type { PluginTools } from "./plugin/load.ts";
 export type { RunningBroker, SessionInfo } from "./running-broker.ts";
+export { sqliteStore } from "./store/embedded.ts";
+export type { HookOperations } from "./store/hook-operations.ts";
+export { MemoryStore, MemoryTables } from "./store/memory.ts";
+export type { StoreTools } from "./store/module.ts";
+export type { NineOperations, NineOptions, OperationsMessage, OperationsSession } from "./store/nine-operations.ts";
+export { type StoreOperations, storeFromOperations } from "./store/operations.ts";
+export type { SqliteStoreOptions } from "./store/sqlite/store.ts";
 export { attachStream } from "./transport/stream.ts";
 export { TcpListener, type TcpListenerOptions } from "./transport/tcp.ts";
 export type { Turn } from "./transport/turn.ts";
@@ -53,6 +74,18 @@ export interface CreateBrokerOptions {
   log?: Log;
   /** Default: the machine's. With a clock of your own, call `tick()` when its time has moved. */
   clock?: Clock;
+  /**
+   * Where sessions, queues and retained messages outlive this broker: `sqliteStore({ folder })`, or one of your own. It
+   * is opened by `start()` and closed by `stop()`, for one broker only. Default: nothing does.
+   */
+  store?: Store;
+  /** `start()` rejects when the store cannot be opened. Default: the broker serves from memory and logs an error. */
+  storeRequired?: boolean;
+  /**
+   * The store has ended for a mistake of its own. What it had not answered for may be lost and nothing more is kept:
+   * your program should end. Default: the log alone says so.
+   */
+  onStoreFailed?: (error: Error) => void;
 }
 
 /**
@@ -78,6 +111,9 @@ export function createBroker(given: CreateBrokerOptions = {}): RunningBroker {
     log,
     clock: given.clock ?? new HostClock(),
     ticks: given.clock === undefined,
+    store: given.store,
+    storeRequired: given.storeRequired ?? false,
+    onStoreFailed: given.onStoreFailed ?? nothing,
   };
   checkOptions(parts.options, defaults);
   for (const warning of access.warnings ?? []) log.warn(warning);

@@ -49,9 +49,10 @@ suite("the package", () => {
     }
   });
 
-  test("has JavaScript and declarations of every source, and of none that is gone", () => {
+  test("has JavaScript and declarations of every source and of the stores' suite, and of none that is gone", () => {
     const sources = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })
       .filter((path) => path.endsWith(".ts"))
+      .concat("store-suite.ts")
       .flatMap((path) => [`dist/${path.slice(0, -3)}.js`, `dist/${path.slice(0, -3)}.d.ts`]);
     assert.deepEqual(
       installed.files.filter((path) => path.startsWith("dist/")),
@@ -66,8 +67,10 @@ suite("the package", () => {
   });
 
   test("loads every file without a devDependency", () => {
+    // A program and a thread: they do what they are for when they are loaded.
+    const entries = ["dist/main.js", "dist/store/sqlite/worker.js"];
     const loads = installed.files
-      .filter((path) => path.endsWith(".js") && path !== "dist/main.js")
+      .filter((path) => path.endsWith(".js") && !entries.includes(path))
       .map((path) => `await import('./node_modules/mqtt-broker/${path}');`);
     writeFileSync(join(installed.folder, "load-all.js"), `${loads.join("\n")}\nprocess.exit(0);\n`);
     execFileSync(process.execPath, ["load-all.js"], { cwd: installed.folder, stdio: ["ignore", "ignore", "inherit"] });
@@ -77,7 +80,8 @@ suite("the package", () => {
     const types = join(installed.folder, "node_modules/@types");
     mkdirSync(types, { recursive: true });
     symlinkSync(join(ROOT, "node_modules/@types/node"), join(types, "node"));
-    const compilerOptions = { target: "es2024", module: "nodenext", strict: true, noEmit: true, types: ["node"] };
+    const checks = { strict: true, noEmit: true, allowImportingTsExtensions: true };
+    const compilerOptions = { target: "es2024", module: "nodenext", types: ["node"], ...checks };
     const include = ["*.ts"];
     writeFileSync(join(installed.folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include }));
     const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
@@ -91,7 +95,7 @@ suite("the examples", () => {
   test("are all tested here", () => {
     const expected = ["broker.ts", "client-arduino", "client-mqttjs.ts", "client-paho.py", "custom-listener.ts"];
     expected.push("inline-publisher.ts", "ledger.ts", "paho-plugin.mjs", "paho.json5", "plugin.mjs");
-    expected.push("rewrite-topics.ts");
+    expected.push("rewrite-topics.ts", "log-store.ts", "log-store.test.ts", "own-store.ts");
     assertExamples(readdirSync(join(ROOT, "examples")), expected);
   });
 
@@ -134,6 +138,28 @@ suite("the examples", () => {
     await program.shows(/^command\/light: on$/m);
     client.sendPublish("command/all", "stop");
     assert.equal(await program.exit(), 0);
+  });
+
+  test("log-store.test.ts holds the suite of the package against a store of one's own", () => {
+    // Else it would speak to the runner of this test.
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const words = ["--test-reporter=tap", "log-store.test.ts"];
+    const { status, stdout } = spawnSync(process.execPath, words, { cwd: installed.folder, env, encoding: "utf8" });
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, /^ok 1 - log: an empty store has nothing to read$/m);
+    assert.match(stdout, /^# fail 0$/m);
+  });
+
+  test("own-store.ts finds what it acknowledged when it is killed and started again", async (context) => {
+    const program = start(context, "own-store.ts");
+    const client = await connect(context, await program.port());
+    assert.equal(await client.publish("kept", "x", { qos: 1, retain: true }), 0x10);
+    await program.end("SIGKILL");
+    const second = start(context, "own-store.ts");
+    const other = await connect(context, await second.port());
+    await other.subscribe("kept");
+    await other.expect("publish", { topic: "kept", payload: "x", retain: true });
+    assert.equal(await second.end(), 0);
   });
 
   test("custom-listener.ts lets in who may", async (context) => {
