@@ -224,10 +224,12 @@ export class Broker {
     promise.then(
       (value) => goOn(() => then(value)),
       (error: unknown) => {
-        this.log.error("Authentication failed to answer", {
-          ...connection.client.logFields(),
-          reason: error instanceof Error ? (error.stack ?? error.message) : String(error),
-        });
+        if (!this.stopping) {
+          this.log.error("No answer for a connection that waits", {
+            ...connection.client.logFields(),
+            reason: error instanceof Error ? (error.stack ?? error.message) : String(error),
+          });
+        }
         goOn(failed);
       },
     );

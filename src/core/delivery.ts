@@ -26,6 +26,11 @@ export class Delivery implements DurableWaiter {
   backlogs: Map<Subscription, RetainedBacklog> | undefined = undefined;
   /** Key of the last queue record that was sent. */
   sentKey = 0;
+  /** After a cut: messages with records up to this key may have been sent, even if they count as not sent. */
+  duplicateKey = 0;
+  /** Records that the disk may still have though their messages are acknowledged, until that batch is on it. */
+  private untrimmed = 0;
+  private untrimmedBatch = 0;
   private readonly session: Session;
   private readonly broker: Broker;
   /** Those of the last connection that were not acknowledged, in order, and how many of them were sent again. */
@@ -144,7 +149,14 @@ export class Delivery implements DurableWaiter {
       for (const outgoing of inflight?.inOrder() ?? []) queues.disown(outgoing);
       for (const outgoing of queued?.queue.waiting() ?? []) queues.disown(outgoing);
       const tail = queued?.takeTail();
-      if (tail !== undefined) queues.endTail(session, tail, (outgoing) => this.handOver(outgoing));
+      const { sentKey } = this;
+      if (tail !== undefined) {
+        queues.endTail(session, tail, (outgoing) => {
+          // 5.0 [MQTT-4.8.2-5]: what was under way before a restart goes to nobody else.
+          if (outgoing.qos === 2 && outgoing.key <= sentKey) this.dropped(outgoing.message, "sessionEnded");
+          else this.handOver(outgoing);
+        });
+      }
     }
     this.dropInflight();
     this.handOverWaiting(() => true);
@@ -290,6 +302,23 @@ export class Delivery implements DurableWaiter {
     return outgoing.packetIdentifier === 0 || this.inflight?.get(outgoing.packetIdentifier) === undefined;
   }
 
+  /**
+   * A stored session is sent a QoS 2 message only when the disk has it under its identifier, and when it would be known
+   * after a cut that it may have been sent: it must be among the oldest on disk, as many as may be under way. Else its
+   * identifier could be given to another message, which its receiver would take for this one.
+   */
+  private isSafeToSend(outgoing: Outgoing): boolean {
+    if (this.awaitDurable(outgoing.batch)) return false;
+    if (this.untrimmed === 0) return true;
+    const { journal } = this.broker.archive!;
+    if (this.untrimmedBatch <= journal.durable) {
+      this.untrimmed = 0;
+      return true;
+    }
+    const older = this.untrimmed + (this.inflight?.count ?? 0);
+    return older < this.broker.limits.inflight || !this.awaitDurable(this.untrimmedBatch);
+  }
+
   /** True when the batch is not on disk yet; then `pump` is called once it is. */
   private awaitDurable(batch: number): boolean {
     const { journal } = this.broker.archive!;
@@ -304,7 +333,11 @@ export class Delivery implements DurableWaiter {
     this.inflight ??= new Inflight();
     this.inflight.add(outgoing);
     this.broker.counters.inflight++;
-    if (outgoing.key !== 0) this.sentKey = outgoing.key;
+    if (outgoing.key !== 0) {
+      this.sentKey = outgoing.key;
+      // 5.0 [MQTT-3.3.1-1]: it might be sent again.
+      if (outgoing.key <= this.duplicateKey) outgoing.sendings = 1;
+    }
     if (outgoing.state === OutgoingState.AwaitPubcomp) {
       this.transmitPubrel(outgoing, connection);
       return;
@@ -361,7 +394,7 @@ export class Delivery implements DurableWaiter {
     while (queue.length > 0 && connection.writable && session.connection === connection) {
       const next = queue.peek()!;
       if (next.qos !== 0 && !this.canStart(next, connection)) break;
-      if (next.qos === 2 && session.stored && this.awaitDurable(next.batch)) break;
+      if (next.qos === 2 && session.stored && !this.isSafeToSend(next)) break;
       queued.shift();
       if (this.tooOld(next)) this.forget(next);
       else if (next.qos === 0) {
@@ -439,7 +472,12 @@ export class Delivery implements DurableWaiter {
 
   /** Its record goes. */
   private forget(outgoing: Outgoing): void {
-    if (outgoing.key !== 0) this.broker.archive?.queues.forget(this.session, outgoing);
+    const { archive } = this.broker;
+    if (outgoing.key === 0 || archive === undefined) return;
+    archive.queues.forget(this.session, outgoing);
+    if (this.untrimmed > 0 && this.untrimmedBatch <= archive.journal.durable) this.untrimmed = 0;
+    this.untrimmed++;
+    this.untrimmedBatch = archive.journal.sequence;
   }
 
   private enqueue(outgoing: Outgoing): void {
@@ -506,11 +544,23 @@ export class Delivery implements DurableWaiter {
       () => {
         broker.turn();
         this.trim();
+        this.resendFound();
         this.pump();
         broker.reschedule();
       },
-      (error: Error) => broker.log.error("Cannot read a queue", { reason: error.message }),
+      (error: Error) => {
+        if (!broker.stopping) broker.log.error("Cannot read a queue", { reason: error.message });
+      },
     );
+  }
+
+  /** What was found to be under way comes first, also when its client was let in before that could be read. */
+  private resendFound(): void {
+    if (this.session.connection === undefined || this.inflight === undefined) return;
+    const found = this.inflight.inOrder().filter((outgoing) => !outgoing.sentOnConnection);
+    if (found.length === 0) return;
+    this.resends = found;
+    this.resent = 0;
   }
 
   /** Drops the oldest that are beyond the bounds: they could not be while they were on disk only. */
@@ -560,6 +610,10 @@ export class Delivery implements DurableWaiter {
 
   private handOver(outgoing: Outgoing): void {
     const { message, group, qos } = outgoing;
+    if (message.expiresAtMs <= this.broker.nowMs) {
+      this.dropped(message, "expired");
+      return;
+    }
     const mayReceive = this.broker.mayReceive(message.topicName);
     const member = group?.select(this.broker.hooks, () => packetOf(message), mayReceive);
     if (member === undefined) {

@@ -157,6 +157,7 @@ async function loadSubscriptions(
     archive.nextSubscription = Math.max(archive.nextSubscription, key + 1);
     const record = understood(broker, "subscription", reader, () => decodeSubscription(reader.name, reader.value));
     if (record === undefined) return;
+    archive.nextSession = Math.max(archive.nextSession, record.session + 1);
     const session = sessions.get(record.session);
     if (session === undefined) {
       archive.journal.batch.delete(Table.Subscription, key);
@@ -204,6 +205,9 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
     );
     if (head === undefined) return;
     youngestMs = Math.max(youngestMs, head.queuedAtMs);
+    // Keys of what is lost must not be given again as long as something refers to them.
+    archive.queues.nextMessage = Math.max(archive.queues.nextMessage, head.message + 1);
+    archive.nextSession = Math.max(archive.nextSession, head.session + 1);
     const session = byNumber.get(head.session);
     if (session === undefined) {
       archive.journal.batch.delete(Table.Queue, key);
@@ -221,8 +225,11 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
     queue.tail.push(key, head.form === QueueForm.Released ? 0 : head.countedBytes, 0);
     if (head.qos !== 0) {
       queue.lastIdentifier = head.packetIdentifier;
-      // What was under way are the oldest, and no more than may be.
-      if (cutOff.has(session) && queue.acknowledged < limits.inflight) session.delivery.sentKey = key;
+      if (cutOff.has(session)) {
+        // What was under way are the oldest, and no more than may be: of QoS 2 that is certain, see Delivery.
+        if (queue.acknowledged < limits.inflight) session.delivery.sentKey = key;
+        session.delivery.duplicateKey = key;
+      }
       queue.acknowledged++;
     }
   };

@@ -67,7 +67,8 @@ export function handlePublish(connection: Connection, incoming: Publish): void {
     return;
   }
   const message = messageOf(publish, broker.nowMs, broker.options.messageExpiryMax);
-  const retains = publish.retain && (qos > 0 || archive?.journal.writable !== false);
+  const removes = publish.payloadEnd === publish.payloadStart;
+  const retains = publish.retain && (qos > 0 || removes || archive?.journal.writable !== false);
   if (publish.retain && !retains) broker.counters.dropped("storeFull");
   const retained = retains ? broker.retain(connection.client, message) : true;
   if (!retained) {
@@ -83,7 +84,8 @@ export function handlePublish(connection: Connection, incoming: Publish): void {
 
 /** While nothing can be written: would the message have to be? */
 function mustBeKept(connection: Connection, publish: Publish, route: Route): boolean {
-  if (publish.retain || (publish.qos === 2 && connection.session.stored)) return true;
+  if ((publish.retain && publish.payloadEnd > publish.payloadStart) || (publish.qos === 2 && connection.session.stored))
+    return true;
   const keeps = ({ session, qos }: Subscription): boolean => session.stored && qos > 0;
   return route.targets.some(keeps) || route.groups.some((group) => group.members.some(keeps));
 }

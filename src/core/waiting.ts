@@ -120,7 +120,7 @@ export class WaitingMessages {
       },
       (error: Error) => {
         this.reading = false;
-        broker.log.error("Cannot read on in a queue", { reason: error.message });
+        if (!broker.stopping) broker.log.error("Cannot read on in a queue", { reason: error.message });
       },
     );
   }

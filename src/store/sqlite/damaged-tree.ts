@@ -2,6 +2,7 @@ import { STORE_KEY_MAX, STORE_TABLES, type StoreTable } from "../../core/store.t
 import { type DamagedFile, isHead } from "./damaged-file.ts";
 import { FILE_HEAD_BYTES, type Interior, LeafPage, readInterior } from "./damaged-page.ts";
 import { DamagedRecord, schemaRoots } from "./damaged-record.ts";
+import { type LeafRange, LeafRanges } from "./leaf-ranges.ts";
 import { PageMap, Use } from "./page-map.ts";
 
 /** No b-tree of SQLite is deeper. */
@@ -28,13 +29,6 @@ export interface LostPage {
   from: number;
   to: number;
   reason: string;
-}
-
-/** The first and the last whole record of a leaf. */
-export interface LeafRange {
-  table: number;
-  first: number;
-  last: number;
 }
 
 /**
@@ -128,22 +122,16 @@ export class DamagedTrees {
     }
   }
 
+  /** What the schema names and the map does not deny; what the map calls so; and where roots are, when neither is left. */
   private roots(): { root: number; table: StoreTable | undefined }[] {
     const { map } = this;
     const found = new Map<number, StoreTable | undefined>();
     for (const [table, root] of this.schema) {
-      if (!map.isUsed || map.useOf(root) === Use.Root || map.useOf(root) === Use.Unknown) found.set(root, table);
+      if (map.useOf(root) === Use.Root || map.useOf(root) === Use.Unknown) found.set(root, table);
     }
-    if (map.isUsed) {
-      const missing = STORE_TABLES.map((table, at) => ({ table, root: FIRST_ROOT + at }));
-      for (let root = 2; root <= this.file.pageCount; root++) {
-        const isRoot = map.useOf(root) === Use.Root && root !== 1;
-        if (isRoot && !found.has(root)) found.set(root, undefined);
-      }
-      for (const { root } of missing) {
-        if (root <= this.file.pageCount && !found.has(root) && map.useOf(root) === Use.Unknown)
-          found.set(root, undefined);
-      }
+    for (let root = FIRST_ROOT; map.isUsed && root <= this.file.pageCount; root++) {
+      const isUsual = root < FIRST_ROOT + STORE_TABLES.length && map.useOf(root) === Use.Unknown;
+      if ((map.useOf(root) === Use.Root || isUsual) && !found.has(root)) found.set(root, undefined);
     }
     return [...found].map(([root, table]) => ({ root, table: table ?? this.usualTable(root, found) }));
   }
@@ -269,42 +257,4 @@ interface KeyRange {
 /** The header is there, and says that the file has no auto_vacuum: somebody vacuumed it with a shell. */
 function isWithoutMap(bytes: Buffer): boolean {
   return isHead(bytes) && bytes.readUInt32BE(52) === 0;
-}
-
-/** First and last key of each leaf page, proved by the checksums of the records that have them. */
-class LeafRanges {
-  private readonly tables: Int8Array;
-  private readonly firsts: Float64Array;
-  private readonly lasts: Float64Array;
-  private guess = 0;
-
-  constructor(pageCount: number) {
-    this.tables = new Int8Array(pageCount + 1).fill(-1);
-    this.firsts = new Float64Array(pageCount + 1);
-    this.lasts = new Float64Array(pageCount + 1);
-  }
-
-  get(page: number): LeafRange | undefined {
-    const table = this.tables[page]!;
-    return table < 0 ? undefined : { table, first: this.firsts[page]!, last: this.lasts[page]! };
-  }
-
-  probe(page: number, leaf: LeafPage, record: DamagedRecord): void {
-    const end = leaf.cellCount;
-    const prove = (index: number): number => (leaf.cell(index) && record.read(leaf) ? record.tableOf(this.guess) : -1);
-    for (let index = 0; index < end; index++) {
-      const table = prove(index);
-      if (table < 0) continue;
-      this.guess = table;
-      this.tables[page] = table;
-      this.firsts[page] = leaf.key;
-      break;
-    }
-    if (this.tables[page]! < 0) return;
-    for (let index = end - 1; index >= 0; index--) {
-      if (prove(index) !== this.guess) continue;
-      this.lasts[page] = leaf.key;
-      return;
-    }
-  }
 }
