@@ -146,7 +146,7 @@ function replacements(): Damage[] {
   return [
     { name: "a folder in place of the database", loses: "all", to: "stopped", do: byFolder(DATABASE) },
     { name: "a folder in place of the log", loses: "tail", to: "killed", do: byFolder(LOG) },
-    { name: "a folder in place of the shared memory", loses: "nothing", to: "killed", do: byFolder(`${DATABASE}-shm`) },
+    { name: "a folder in place of the shared memory", loses: "tail", to: "killed", do: byFolder(`${DATABASE}-shm`) },
     { name: "no database", loses: "all", to: "stopped", do: remove(DATABASE) },
     { name: "no database, but its log", loses: "all", to: "killed", do: remove(DATABASE) },
     { name: "database and log swapped", loses: "all", to: "killed", keeps: DATABASE, do: swap },
@@ -185,7 +185,17 @@ function strangers(): Damage[] {
       ...common,
       do: withDatabase("CREATE TABLE retained (topic TEXT, value TEXT); INSERT INTO retained VALUES ('a', 'b')", true),
     },
-    { name: "a newer format", ...common, do: withDatabase("PRAGMA user_version = 99", false) },
+    {
+      name: "a newer format",
+      ...common,
+      do: withDatabase("PRAGMA user_version = 99; CREATE TABLE more (key INTEGER PRIMARY KEY)", false),
+    },
+    {
+      name: "a flipped bit in the version",
+      loses: "some",
+      to: "stopped",
+      do: withDatabase("PRAGMA user_version = 65", false),
+    },
     { name: "a table that is missing", loses: "some", to: "stopped", do: withDatabase("DROP TABLE totals", false) },
   ];
 }

@@ -52,6 +52,37 @@ placeTest("a file of a newer version is kept as it is, and a new one begun", asy
   }
 });
 
+placeTest("a version that all the rest speaks against is damage, and costs nothing", async (place) => {
+  await fill(place);
+  const database = new DatabaseSync(place.file);
+  database.exec("PRAGMA user_version = 65");
+  database.close();
+  const { store, recorder } = await place.open();
+  assert.deepEqual(await recordsOf(store, Table.Retained), TOPICS);
+  assert.match(recorder.notes[0]!, /is damaged: its version is 65, though all else is of version 1\./);
+  assert.deepEqual(recorder.losses, []);
+});
+
+for (const ending of ["-wal", "-shm"]) {
+  placeTest(`a folder in the place of ${ending} is put aside, and everything is there`, async (place) => {
+    await fill(place);
+    mkdirSync(place.file + ending);
+    const { store, recorder } = await place.open();
+    assert.deepEqual(await recordsOf(store, Table.Retained), TOPICS);
+    assert.match(
+      recorder.notes[0]!,
+      new RegExp(`${ending} is no file; it is kept as mqtt-broker.db.damaged-.*${ending}$`),
+    );
+  });
+}
+
+placeTest("a file that is gone from a folder that was in use is missed", async (place) => {
+  await fill(place);
+  rmSync(place.file);
+  const { recorder } = await opened(place);
+  assert.deepEqual(recorder.notes, [`${place.file} is missing, though this folder was in use: everything begins anew`]);
+});
+
 for (const [what, reason, make] of [
   ["an empty file", "it is empty", (path: string) => writeFileSync(path, "")],
   ["a text", "it does not begin as an SQLite file", (path: string) => writeFileSync(path, "no database".repeat(1_000))],

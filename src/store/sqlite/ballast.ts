@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "nod
 import { join } from "node:path";
 import { roomBytes } from "./failure.ts";
 
-const BALLAST_FILE = "mqtt-broker.ballast";
+export const BALLAST_FILE = "mqtt-broker.ballast";
 export const BALLAST_BYTES = 2 * 1024 * 1024;
 /** What has to be free beside the ballast before it is taken: others may need some too, and it shall not come and go. */
 const ROOM_LEFT_BYTES = 2 * 1024 * 1024;

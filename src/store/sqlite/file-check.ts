@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, lstatSync, openSync, readSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { STORE_TABLES } from "../../core/store.ts";
 import { failureOf, messageOf, Refusal } from "./failure.ts";
 import { APPLICATION_ID, FORMAT_VERSION, schemaFault } from "./schema.ts";
 import { walState } from "./wal-pages.ts";
@@ -28,6 +29,12 @@ const BUSY_MS = 5_000;
  */
 export function checkFile(path: string): FileState {
   const state = checkHead(path);
+  if (state.kind === "newer" && hasOurTables(path)) {
+    return {
+      kind: "damaged",
+      reason: `its version is ${state.version}, though all else is of version ${FORMAT_VERSION}`,
+    };
+  }
   if (state.kind !== "good") return state;
   const fault = logFault(path);
   return fault === undefined ? checkStructure(path) : { kind: "damaged", reason: fault };
@@ -47,6 +54,20 @@ function logFault(path: string): string | undefined {
   // The head is on disk before anything follows it.
   if (state === undefined && size > LOG_HEAD_BYTES && !isLogHead(path)) return "its log does not begin as one";
   return undefined;
+}
+
+/** A bit that flipped in the version must not cost everything: another format has other tables. */
+function hasOurTables(path: string): boolean {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
+    const { count } = database.prepare("SELECT count(*) AS count FROM sqlite_schema WHERE type = 'table'").get()!;
+    return count === STORE_TABLES.length && schemaFault(database) === undefined;
+  } catch {
+    return false;
+  } finally {
+    database?.close();
+  }
 }
 
 /** Its checksum is right: see "The Write-Ahead Log" in SQLite's file format. */

@@ -3,7 +3,8 @@ import { DatabaseSync } from "node:sqlite";
 import { STORE_TABLES, type StoreTable } from "../../core/store.ts";
 
 /**
- * The format of the file, version 1. Readable with `sqlite3` at any time, also while the broker runs:
+ * The format of the file, version 1. Another version must have other tables, or other columns in one of them: a version
+ * that stands alone against them is taken for damage. Readable with `sqlite3` at any time, also while the broker runs:
  *
  *     CREATE TABLE queue (key INTEGER PRIMARY KEY, name BLOB NOT NULL, value BLOB NOT NULL, crc INTEGER NOT NULL)
  *

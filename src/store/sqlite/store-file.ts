@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { StoreLoss } from "../../core/store.ts";
+import { BALLAST_FILE } from "./ballast.ts";
 import { roomBytes } from "./failure.ts";
 import { checkFile } from "./file-check.ts";
 import { syncFolder } from "./folder-lock.ts";
@@ -56,17 +57,18 @@ export class StoreFile {
    */
   open(): DatabaseSync {
     this.finishReplacing();
+    this.setStrangersAside();
     const state = checkFile(this.path);
     if (state.kind === "newer") this.setNewerAside(state.version);
     else if (state.kind === "damaged") this.replace(state.reason);
-    else if (state.kind === "absent") this.setOrphansAside();
+    else if (state.kind === "absent") this.tellAbsence();
     if (!existsSync(this.path)) this.install(() => undefined);
     return openFile(this.path);
   }
 
   /** Puts the damaged file aside and another with what can be read of it in its place. Nobody may have it open. */
   replace(reason: string): void {
-    const aside = this.freeName(`${STORE_FILE}.damaged-${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}`);
+    const aside = this.damagedName();
     this.witness.onNote(
       "warn",
       `${this.path} is damaged: ${reason}. It is kept as ${aside}; what can be read is saved`,
@@ -135,10 +137,25 @@ export class StoreFile {
     this.moveTo(join(this.folder, aside));
   }
 
+  /** What is no file where SQLite would have its own keeps it from reading a file that is whole. */
+  private setStrangersAside(): void {
+    for (const ending of SIDE_FILES) {
+      const found = lstatSync(this.path + ending, { throwIfNoEntry: false });
+      if (found === undefined || found.isFile()) continue;
+      const aside = this.damagedName() + ending;
+      this.witness.onNote("warn", `${this.path}${ending} is no file; it is kept as ${aside}`);
+      renameSync(this.path + ending, join(this.folder, aside));
+    }
+  }
+
   /** A log without its file cannot be read, but is not thrown away either. */
-  private setOrphansAside(): void {
-    if (!isThere(`${this.path}-wal`)) return;
-    const aside = this.freeName(`${STORE_FILE}.damaged-${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}`);
+  private tellAbsence(): void {
+    if (!isThere(`${this.path}-wal`)) {
+      if (!isThere(join(this.folder, BALLAST_FILE))) return;
+      this.witness.onNote("warn", `${this.path} is missing, though this folder was in use: everything begins anew`);
+      return;
+    }
+    const aside = this.damagedName();
     this.witness.onNote("warn", `${this.path} is missing, though its log is there, which is kept as ${aside}-wal`);
     this.moveTo(join(this.folder, aside));
   }
@@ -149,6 +166,10 @@ export class StoreFile {
       if (isThere(this.path + ending)) renameSync(this.path + ending, aside + ending);
     }
     syncFolder(this.folder);
+  }
+
+  private damagedName(): string {
+    return this.freeName(`${STORE_FILE}.damaged-${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}`);
   }
 
   private freeName(name: string): string {
