@@ -65,16 +65,18 @@ export class Message {
     this.kept = false;
   }
 
-  /** A message whose payload belongs to nobody else: it needs no copy to be kept. */
+  /** A message whose bytes are nobody else's to change: it needs no copy to be kept. */
   static owned(
     topicName: string,
     qos: Qos,
     retain: boolean,
     properties: PublishProperties,
     expiresAtMs: number,
-    payload: Uint8Array,
+    bytes: Uint8Array,
+    payloadStart: number,
+    payloadEnd: number,
   ): Message {
-    const message = new Message(topicName, qos, retain, properties, expiresAtMs, payload, 0, payload.length);
+    const message = new Message(topicName, qos, retain, properties, expiresAtMs, bytes, payloadStart, payloadEnd);
     message.kept = true;
     return message;
   }

@@ -26,6 +26,8 @@ export class QueueArchive {
   /** How many queue records refer to a message of its own record. */
   readonly references = new Map<number, number>();
   readonly recent = new RecentMessages();
+  /** Bytes in memory of queues that were read from disk, of all sessions together. */
+  readBytes = 0;
   private readonly broker: Broker;
   private readonly archive: Archive;
   /** What gathers for `settle`: one message, for which sessions, and as what for each. */

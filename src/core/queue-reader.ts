@@ -6,10 +6,16 @@ import { Message } from "./message.ts";
 import { Outgoing, OutgoingState } from "./outgoing.ts";
 import {
   decodeMessage,
-  decodeQueued,
+  decodeQueueExtras,
+  decodeQueueHead,
   type MessageRecord,
+  messageExpiresAtMs,
+  messagePayloadAt,
+  messageProperties,
+  messageQos,
+  messageRetain,
   QueueForm,
-  type QueueRecord,
+  queueExtrasEnd,
   SLOTS_PER_BLOCK,
 } from "./records.ts";
 import { STORE_TABLES, type StoreTable, Table } from "./store.ts";
@@ -17,6 +23,8 @@ import type { Tail } from "./tail.ts";
 
 /** Messages that several sessions wait for are often read by one after the other: so many payload bytes are at hand. */
 const RECENT_BYTES_MAX = 1024 * 1024;
+const NO_BYTES = new Uint8Array(0);
+const NO_MESSAGES: ReadonlyMap<number, Message> = new Map();
 
 export interface QueuePage {
   /** In order. Each has its key, its packet identifier and its message. */
@@ -27,33 +35,36 @@ export interface QueuePage {
 
 /** Reads the oldest of what waits on disk for one session. Nothing is changed in the store, nor in `tail`. */
 export async function readQueue(broker: Broker, tail: Tail, bytesMax: number): Promise<QueuePage> {
-  const { journal } = broker.archive!;
+  const { journal, queues } = broker.archive!;
   // What a store shows need not be on disk yet, and QoS 2 waits for that.
   const { lastBatch } = tail;
   const firstKey = tail.firstKey!;
   const blockEnd = (Math.floor(firstKey / SLOTS_PER_BLOCK) + 1) * SLOTS_PER_BLOCK - 1;
   const askedKey = tail.lastKeyUpTo(blockEnd);
-  const page = await journal.read(tail.lastBatch, Table.Queue, firstKey, askedKey, bytesMax);
-  const records: { key: number; record: QueueRecord }[] = [];
+  const page = await journal.read(lastBatch, Table.Queue, firstKey, askedKey, bytesMax);
+  const references: number[] = [];
   let lastKey = 0;
   for (const reader = new BatchReader(page); reader.next(); ) {
-    const { key } = reader;
-    lastKey = key;
-    const record = understood(broker, "queue", reader, () =>
-      decodeQueued(reader.name, reader.bytes, reader.valueStart, reader.valueEnd),
-    );
-    if (record !== undefined) records.push({ key, record });
+    lastKey = reader.key;
+    const { bytes, valueStart, valueEnd } = reader;
+    if (bytes[valueStart] !== QueueForm.Reference) continue;
+    const head = understood(broker, "queue", reader, () => decodeQueueHead(bytes, valueStart, valueEnd));
+    if (head !== undefined) references.push(head.message);
   }
   // While nothing can be written what was put last is not in the store yet: it is not lost, it is to come.
   if (lastKey === 0 && journal.writable) lastKey = askedKey;
-  const messages = await broker.archive!.queues.recent.get(
-    broker,
-    records.flatMap(({ record }) => (record.form === QueueForm.Reference ? [record.message] : [])),
-  );
-  return {
-    messages: records.flatMap(({ key, record }) => outgoingOf(broker, key, record, messages, lastBatch)),
-    lastKey,
-  };
+  const found = references.length === 0 ? NO_MESSAGES : await queues.recent.get(broker, references);
+  const messages: Outgoing[] = [];
+  for (const reader = new BatchReader(page); reader.next(); ) {
+    try {
+      const outgoing = outgoingOf(broker, reader, found);
+      outgoing.batch = lastBatch;
+      messages.push(outgoing);
+    } catch (error) {
+      lose(broker, "queue", reader, error as Error);
+    }
+  }
+  return { messages, lastKey };
 }
 
 /** Messages of their own record that were read lately, by key. */
@@ -64,7 +75,6 @@ export class RecentMessages {
   /** Those of `keys` that there are. */
   async get(broker: Broker, keys: readonly number[]): Promise<ReadonlyMap<number, Message>> {
     const found = new Map<number, Message>();
-    if (keys.length === 0) return found;
     const missing: number[] = [];
     for (const key of keys) {
       const message = this.messages.get(key);
@@ -101,7 +111,7 @@ export class RecentMessages {
 export function messageOfRecord(broker: Broker, record: MessageRecord): Message {
   const { topicName, qos, retain, properties, payload } = record;
   const expiresAtMs = broker.archive!.fromAge(record.expiresAtMs);
-  return Message.owned(topicName, qos, retain, properties, expiresAtMs, payload);
+  return Message.owned(topicName, qos, retain, properties, expiresAtMs, payload, 0, payload.length);
 }
 
 /** Undefined for a record whose bytes are whole but make no sense, which is lost as a damaged one is. */
@@ -109,12 +119,16 @@ export function understood<T>(broker: Broker, table: StoreTable, reader: BatchRe
   try {
     return decode();
   } catch (error) {
-    const { journal } = broker.archive!;
-    const { key, name } = reader;
-    journal.onLost({ table, key, name: readable(name), reason: (error as Error).message });
-    journal.batch.delete(STORE_TABLES.indexOf(table) as Table, key);
+    lose(broker, table, reader, error as Error);
     return undefined;
   }
+}
+
+function lose(broker: Broker, table: StoreTable, reader: BatchReader, error: Error): void {
+  const { journal } = broker.archive!;
+  const { key, name } = reader;
+  journal.onLost({ table, key, name: readable(name), reason: error.message });
+  journal.batch.delete(STORE_TABLES.indexOf(table) as Table, key);
 }
 
 function readable(name: Uint8Array): string {
@@ -125,35 +139,44 @@ function readable(name: Uint8Array): string {
   }
 }
 
-function outgoingOf(
-  broker: Broker,
-  key: number,
-  record: QueueRecord,
-  messages: ReadonlyMap<number, Message>,
-  batch: number,
-): Outgoing[] {
-  const { archive } = broker;
-  const { form, qos, retain, packetIdentifier, subscriptionIdentifiers, share, whole } = record;
-  const message =
-    form === QueueForm.Released
-      ? Message.owned("", qos, false, NO_PROPERTIES, Number.POSITIVE_INFINITY, new Uint8Array(0))
-      : whole === undefined
-        ? messages.get(record.message)
-        : messageOfRecord(broker, whole);
+/** Throws Error for what cannot be understood. */
+function outgoingOf(broker: Broker, reader: BatchReader, found: ReadonlyMap<number, Message>): Outgoing {
+  const { archive, router } = broker;
+  const { key, bytes, valueStart, valueEnd } = reader;
+  const head = decodeQueueHead(bytes, valueStart, valueEnd);
+  const { form, qos } = head;
+  const extrasEnd = queueExtrasEnd(bytes, valueStart, valueEnd);
+  const { subscriptionIdentifiers, share } = decodeQueueExtras(bytes, valueStart, extrasEnd);
+  let message: Message | undefined;
+  if (form === QueueForm.Whole) message = wholeMessage(broker, reader, extrasEnd);
+  else if (form === QueueForm.Reference) message = found.get(head.message);
+  else message = Message.owned("", qos, false, NO_PROPERTIES, Number.POSITIVE_INFINITY, NO_BYTES, 0, 0);
   if (message === undefined) {
-    const reason = `its message, ${record.message}, is not there`;
-    archive!.journal.onLost({ table: "queue", key, name: "", reason });
-    archive!.journal.batch.delete(Table.Queue, key);
-    archive!.queues.unreferKey(record.message);
-    return [];
+    archive!.queues.unreferKey(head.message);
+    throw new Error(`its message, ${head.message}, is not there`);
   }
-  const group = share === undefined ? undefined : broker.router.group(share.name, share.topicFilter);
-  const queuedAtMs = archive!.fromAge(record.queuedAtMs);
-  const outgoing = new Outgoing(message, qos, retain, subscriptionIdentifiers, group, queuedAtMs);
+  const group = share === undefined ? undefined : router.group(share.name, share.topicFilter);
+  const queuedAtMs = archive!.fromAge(head.queuedAtMs);
+  const outgoing = new Outgoing(message, qos, head.retain, subscriptionIdentifiers, group, queuedAtMs);
   outgoing.key = key;
-  outgoing.batch = batch;
-  outgoing.packetIdentifier = packetIdentifier;
-  outgoing.recordKey = form === QueueForm.Reference ? record.message : 0;
+  outgoing.packetIdentifier = head.packetIdentifier;
+  outgoing.recordKey = head.message;
   if (form === QueueForm.Released) outgoing.state = OutgoingState.AwaitPubcomp;
-  return [outgoing];
+  return outgoing;
+}
+
+/** Its payload stays where it was read: the page lives as long as a message of it, and they leave one after the other. */
+function wholeMessage(broker: Broker, reader: BatchReader, start: number): Message {
+  const { bytes, nameStart, valueStart, valueEnd } = reader;
+  const payloadAt = messagePayloadAt(bytes, start, valueEnd);
+  return Message.owned(
+    broker.topicNames.readTopicName(bytes, nameStart, valueStart, 5),
+    messageQos(bytes, start),
+    messageRetain(bytes, start),
+    messageProperties(bytes, start, payloadAt),
+    broker.archive!.fromAge(messageExpiresAtMs(bytes, start)),
+    bytes,
+    payloadAt,
+    valueEnd,
+  );
 }

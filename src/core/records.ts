@@ -89,10 +89,14 @@ export interface QueueHead {
   message: number;
 }
 
-/** Table `queue`. */
-export interface QueueRecord extends QueueHead {
+/** What a queue record has behind its head, mostly nothing. */
+export interface QueueExtras {
   subscriptionIdentifiers: readonly number[] | undefined;
   share: { name: string; topicFilter: string } | undefined;
+}
+
+/** Table `queue`. */
+export interface QueueRecord extends QueueHead, QueueExtras {
   /** Of a whole record. */
   whole: MessageRecord | undefined;
 }
@@ -103,6 +107,7 @@ export const MESSAGE_HEAD_BYTES = 13;
 const NEVER_HALF = 0xffff_ffff;
 const HALF = 2 ** 32;
 const NO_BYTES = new Uint8Array(0);
+const NO_EXTRAS: QueueExtras = { subscriptionIdentifiers: undefined, share: undefined };
 
 export function encodeClock({ ageMs, wallMs, trusted }: ClockRecord): Uint8Array {
   const bytes = new Uint8Array(17);
@@ -236,19 +241,41 @@ export function decodeMessage(
   end: number,
   topicName: string = textOf(name),
 ): MessageRecord {
-  demandRange(start + MESSAGE_HEAD_BYTES, end);
-  const bits = bytes[start]!;
-  const propertiesAt = start + MESSAGE_HEAD_BYTES;
-  const payloadAt = propertiesAt + readUint32(bytes, start + 1);
-  demandRange(payloadAt, end);
+  const payloadAt = messagePayloadAt(bytes, start, end);
   return {
     topicName,
-    qos: (bits & 3) as Qos,
-    retain: (bits & 4) !== 0,
-    properties: propertiesAt === payloadAt ? NO_PROPERTIES : decodeProperties(bytes, propertiesAt, payloadAt),
-    expiresAtMs: readTime(bytes, start + 5),
+    qos: messageQos(bytes, start),
+    retain: messageRetain(bytes, start),
+    properties: messageProperties(bytes, start, payloadAt),
+    expiresAtMs: messageExpiresAtMs(bytes, start),
     payload: ownBytes(bytes, payloadAt, end),
   };
+}
+
+// The parts of a message in `bytes[start, …)`, for those who read many and build no record of each.
+
+export function messagePayloadAt(bytes: Uint8Array, start: number, end: number): number {
+  demandRange(start + MESSAGE_HEAD_BYTES, end);
+  const payloadAt = start + MESSAGE_HEAD_BYTES + readUint32(bytes, start + 1);
+  demandRange(payloadAt, end);
+  return payloadAt;
+}
+
+export function messageQos(bytes: Uint8Array, start: number): Qos {
+  return (bytes[start]! & 3) as Qos;
+}
+
+export function messageRetain(bytes: Uint8Array, start: number): boolean {
+  return (bytes[start]! & 4) !== 0;
+}
+
+export function messageProperties(bytes: Uint8Array, start: number, payloadAt: number): PublishProperties {
+  const propertiesAt = start + MESSAGE_HEAD_BYTES;
+  return propertiesAt === payloadAt ? NO_PROPERTIES : decodeProperties(bytes, propertiesAt, payloadAt);
+}
+
+export function messageExpiresAtMs(bytes: Uint8Array, start: number): number {
+  return readTime(bytes, start + 5);
 }
 
 /** Writes the QUEUE_HEAD_BYTES. `extrasBytes`: of what `encodeQueueExtras` gave. */
@@ -335,22 +362,30 @@ export function decodeQueueHead(bytes: Uint8Array, start: number, end: number): 
 
 export function decodeQueued(name: Uint8Array, bytes: Uint8Array, start: number, end: number): QueueRecord {
   const head = decodeQueueHead(bytes, start, end);
-  const extrasAt = start + QUEUE_HEAD_BYTES;
-  const wholeAt = extrasAt + readUint32(bytes, start + 28);
-  demandRange(wholeAt, end);
-  let subscriptionIdentifiers: number[] | undefined;
-  let share: QueueRecord["share"];
-  if (wholeAt > extrasAt) {
-    const reader = new Reader(bytes, extrasAt, wholeAt, 5);
-    const count = reader.variableByteInteger();
-    if (count > 0) {
-      subscriptionIdentifiers = [];
-      for (let left = count; left > 0; left--) subscriptionIdentifiers.push(reader.variableByteInteger());
-    }
-    if (reader.remaining > 0) share = { name: reader.utf8String(), topicFilter: reader.utf8String() };
-  }
+  const wholeAt = queueExtrasEnd(bytes, start, end);
   const whole = head.form === QueueForm.Whole ? decodeMessage(name, bytes, wholeAt, end) : undefined;
-  return { ...head, subscriptionIdentifiers, share, whole };
+  return { ...head, ...decodeQueueExtras(bytes, start, wholeAt), whole };
+}
+
+/** Where the extras of a queue record end, and with a whole one its message begins. */
+export function queueExtrasEnd(bytes: Uint8Array, start: number, end: number): number {
+  const extrasEnd = start + QUEUE_HEAD_BYTES + readUint32(bytes, start + 28);
+  demandRange(extrasEnd, end);
+  return extrasEnd;
+}
+
+export function decodeQueueExtras(bytes: Uint8Array, start: number, extrasEnd: number): QueueExtras {
+  const extrasAt = start + QUEUE_HEAD_BYTES;
+  if (extrasEnd === extrasAt) return NO_EXTRAS;
+  const reader = new Reader(bytes, extrasAt, extrasEnd, 5);
+  let subscriptionIdentifiers: number[] | undefined;
+  const count = reader.variableByteInteger();
+  if (count > 0) {
+    subscriptionIdentifiers = [];
+    for (let left = count; left > 0; left--) subscriptionIdentifiers.push(reader.variableByteInteger());
+  }
+  const share = reader.remaining > 0 ? { name: reader.utf8String(), topicFilter: reader.utf8String() } : undefined;
+  return { subscriptionIdentifiers, share };
 }
 
 export function nameBytes(text: string): Uint8Array {

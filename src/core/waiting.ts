@@ -7,9 +7,13 @@ import { Tail } from "./tail.ts";
 /** What a stored session holds in memory of its queue, where there is a store: the rest is on disk only. */
 const WINDOW_MESSAGES = 1024;
 const WINDOW_BYTES = 256 * 1024;
-/** While its client takes messages, the next page is read as soon as less than this is left: reading takes a while. */
-const FILL_MESSAGES = 4096;
-const FILL_BYTES = 512 * 1024;
+/**
+ * While its client takes messages, the next page is read as soon as less than this is left, since reading takes a while
+ * and the store has other things to do: more as long as all queues that are read hold little.
+ */
+const FILL_BYTES = 256 * 1024;
+const FILL_BYTES_MAX = 4 * 1024 * 1024;
+const READ_BYTES_MAX = 32 * 1024 * 1024;
 const PAGE_BYTES = 512 * 1024;
 
 /** Messages of one session that were not sent yet, oldest first: those in memory, and behind them those on disk only. */
@@ -21,6 +25,8 @@ export class WaitingMessages {
   /** Something was read, and is in the queue now. */
   private readonly onRead: () => void;
   private reading = false;
+  /** Of those in memory, the bytes of such as were read from disk. */
+  private readBytes = 0;
   /** Everything up to this key may have been sent in an earlier run, which is to be found out; 0 when it is known. */
   private unknownUpTo = 0;
   private finding: Promise<void> | undefined = undefined;
@@ -59,7 +65,11 @@ export class WaitingMessages {
   /** The oldest of those in memory. */
   shift(): Outgoing | undefined {
     const outgoing = this.queue.shift();
-    if (outgoing !== undefined) this.left(1, outgoing.message.countedBytes);
+    if (outgoing !== undefined) {
+      const bytes = outgoing.message.countedBytes;
+      this.left(1, bytes);
+      this.forgetRead(bytes);
+    }
     return outgoing;
   }
 
@@ -68,7 +78,9 @@ export class WaitingMessages {
     const { queue } = this;
     const bytesBefore = queue.bytes;
     const taken = queue.extract(wanted);
-    this.left(taken.length, bytesBefore - queue.bytes);
+    const bytes = bytesBefore - queue.bytes;
+    this.left(taken.length, bytes);
+    this.forgetRead(bytes);
     return taken;
   }
 
@@ -101,8 +113,9 @@ export class WaitingMessages {
 
   /** What is in memory is about to end, and there is more. */
   get isLow(): boolean {
-    const { queue } = this;
-    return this.tail !== undefined && queue.length < FILL_MESSAGES && queue.bytes < FILL_BYTES;
+    if (this.tail === undefined) return false;
+    const { readBytes } = this.broker.archive!.queues;
+    return this.queue.bytes < (readBytes < READ_BYTES_MAX ? FILL_BYTES_MAX : FILL_BYTES);
   }
 
   /** Brings the oldest on disk into memory, by and by. `onRead` tells when. */
@@ -130,6 +143,7 @@ export class WaitingMessages {
     const each = (outgoing: Outgoing): void => {
       if (outgoing.qos > 0 && outgoing.key <= unknownUpTo && take(outgoing)) {
         this.left(1, outgoing.message.countedBytes);
+        this.forgetRead(outgoing.message.countedBytes);
       } else this.queue.push(outgoing);
     };
     for (;;) {
@@ -157,8 +171,18 @@ export class WaitingMessages {
     const bytesAfter = tail.count === 0 ? 0 : Math.max(0, tail.bytes - bytes);
     this.left(taken - messages.length, tail.bytes - bytesAfter - bytes);
     tail.bytes = bytesAfter;
+    this.readBytes += bytes;
+    this.broker.archive!.queues.readBytes += bytes;
     if (tail.count === 0) this.tail = undefined;
     for (const outgoing of messages) each(outgoing);
+  }
+
+  /** Counts what was read and is gone now; what was never on disk only is not told apart from it. */
+  private forgetRead(bytes: number): void {
+    if (this.readBytes === 0) return;
+    const gone = Math.min(bytes, this.readBytes);
+    this.readBytes -= gone;
+    this.broker.archive!.queues.readBytes -= gone;
   }
 
   private left(messages: number, bytes: number): void {
