@@ -178,6 +178,7 @@ export class QueueArchive {
       return false;
     }
     this.references.delete(recordKey);
+    this.recent.forget(recordKey);
     return true;
   }
 

@@ -21,8 +21,10 @@ import {
 import { STORE_TABLES, type StoreTable, Table } from "./store.ts";
 import type { Tail } from "./tail.ts";
 
-/** Messages that several sessions wait for are often read by one after the other: so many payload bytes are at hand. */
+/** Messages that several sessions wait for are often read by one after the other: so many bytes of them are at hand. */
 const RECENT_BYTES_MAX = 1024 * 1024;
+/** What a message takes beside topic and payload. */
+const MESSAGE_BYTES = 500;
 const NO_BYTES = new Uint8Array(0);
 const NO_MESSAGES: ReadonlyMap<number, Message> = new Map();
 
@@ -97,13 +99,21 @@ export class RecentMessages {
     return found;
   }
 
+  /** Nobody waits for the message of this key any more. */
+  forget(key: number): void {
+    const message = this.messages.get(key);
+    if (message === undefined) return;
+    this.messages.delete(key);
+    this.bytes -= MESSAGE_BYTES + message.countedBytes;
+  }
+
   private remember(message: Message): void {
+    this.forget(message.recordKey);
     this.messages.set(message.recordKey, message);
-    this.bytes += message.countedBytes;
-    for (const [key, oldest] of this.messages) {
+    this.bytes += MESSAGE_BYTES + message.countedBytes;
+    for (const key of this.messages.keys()) {
       if (this.bytes <= RECENT_BYTES_MAX) return;
-      this.messages.delete(key);
-      this.bytes -= oldest.countedBytes;
+      this.forget(key);
     }
   }
 }

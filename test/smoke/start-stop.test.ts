@@ -47,9 +47,11 @@ suite("starting", () => {
     assert.ok(stdout.includes(`Cannot listen on tcp://[::]:${port}`), stdout);
   });
 
-  test("several brokers run side by side in one folder", async (context) => {
+  test("several brokers run side by side in one folder, each with its data in one of its own", async (context) => {
     const cwd = emptyFolder(context);
-    const brokers = await Promise.all([1, 2, 3].map(() => startBroker(context, ["--tcp-port", "0"], { cwd })));
+    const brokers = await Promise.all(
+      [1, 2, 3].map((number) => startBroker(context, ["--tcp-port", "0", "--data-dir", `data-${number}`], { cwd })),
+    );
     for (const { port } of brokers) {
       const client = await connect(port, { clientId: "the same name" });
       await client.subscribe("t");
