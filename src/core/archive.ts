@@ -226,7 +226,7 @@ export class Archive implements Timed {
       expiryIntervalSeconds: session.expiryIntervalSeconds,
       expiresAtMs: connected ? Number.POSITIVE_INFINITY : this.age(session.expiresAtMs),
       responseTopic: session.responseTopic,
-      sentKey: session.delivery.sentKey,
+      sentKey: connected ? this.broker.limits.inflight : session.delivery.sentKey,
       will,
       willDueAtMs: connected
         ? Number.POSITIVE_INFINITY

@@ -32,10 +32,10 @@ interface FoundQueue {
   acknowledged: number;
 }
 
-/** The sessions by their numbers, and those whose client was connected when the broker was cut off. */
+/** The sessions by their numbers, and of those whose client was connected at the cut how much could be under way. */
 interface FoundSessions {
   byNumber: Map<number, Session>;
-  cutOff: Set<Session>;
+  cutOff: Map<Session, number>;
 }
 
 /**
@@ -106,7 +106,7 @@ async function loadClock(broker: Broker, archive: Archive): Promise<void> {
 
 async function loadSessions(broker: Broker, archive: Archive): Promise<FoundSessions> {
   const byNumber = new Map<number, Session>();
-  const cutOff = new Set<Session>();
+  const cutOff = new Map<Session, number>();
   await each(archive, Table.Session, (reader) => {
     const number = reader.key;
     archive.nextSession = Math.max(archive.nextSession, number + 1);
@@ -121,7 +121,7 @@ async function loadSessions(broker: Broker, archive: Archive): Promise<FoundSess
     }
     broker.sessions.set(session.key, session);
     byNumber.set(number, session);
-    if (record.connected) cutOff.add(session);
+    if (record.connected) cutOff.set(session, record.sentKey);
     else if (record.expiresAtMs !== Number.POSITIVE_INFINITY) {
       growOlder(broker, archive, record.expiresAtMs - record.expiryIntervalSeconds * 1000);
     }
@@ -136,7 +136,7 @@ function sessionOf(broker: Broker, number: number, record: SessionRecord): Sessi
   session.number = number;
   session.stored = record.stored;
   session.expiryIntervalSeconds = expiryIntervalSeconds;
-  session.delivery.sentKey = record.sentKey;
+  session.delivery.sentKey = record.connected ? 0 : record.sentKey;
   if (record.responseTopic !== undefined) {
     session.responseTopic = record.responseTopic;
     broker.router.responseTopics.set(record.responseTopic, session);
@@ -194,7 +194,6 @@ async function loadIncoming(archive: Archive, sessions: ReadonlyMap<number, Sess
 
 async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }: FoundSessions): Promise<void> {
   const found = new Map<Session, FoundQueue>();
-  const { limits } = broker;
   let youngestMs = 0;
   const visit = (reader: BatchReader): void => {
     const { key } = reader;
@@ -225,9 +224,10 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
     queue.tail.push(key, head.form === QueueForm.Released ? 0 : head.countedBytes, 0);
     if (head.qos !== 0) {
       queue.lastIdentifier = head.packetIdentifier;
-      if (cutOff.has(session)) {
+      const underWayMax = cutOff.get(session);
+      if (underWayMax !== undefined) {
         // What was under way are the oldest, and no more than may be: of QoS 2 that is certain, see Delivery.
-        if (queue.acknowledged < limits.inflight) session.delivery.sentKey = key;
+        if (queue.acknowledged < underWayMax) session.delivery.sentKey = key;
         session.delivery.duplicateKey = key;
       }
       queue.acknowledged++;

@@ -40,7 +40,10 @@ export interface SessionRecord {
   /** Age at which it ends; Infinity while connected, or when it never does. */
   expiresAtMs: number;
   responseTopic: string | undefined;
-  /** Key of the last queue record that was sent, when it is not connected; 0 for none. */
+  /**
+   * Not connected: key of the last queue record that was sent, 0 for none. Connected: how many may be under way, which
+   * are then the oldest.
+   */
   sentKey: number;
   will: Will | undefined;
   /** Age at which the will is due when it is not connected. */
