@@ -115,7 +115,8 @@ function sessionOf(stored: Given<"storedClients">): Uint8Array {
     expiryIntervalSeconds: Math.ceil(sessionExpiryInterval),
     expiresAtMs: Number.POSITIVE_INFINITY,
     responseTopic: undefined,
-    sentKey: 0,
+    // Nobody has said how many messages were under way.
+    sentKey: 65_535,
     will: undefined,
     willDueAtMs: Number.POSITIVE_INFINITY,
   });

@@ -177,7 +177,9 @@ export class SimLink implements Link {
   /** The broker's process is gone; what it had written may arrive or not. */
   brokerDied(): void {
     const { timeline, random } = this.network;
-    this.halfOpen = random.below(2) === 0;
+    // What is half open stays so: a stream has no holes, and nothing arrives behind what was lost.
+    const isSilent = random.below(2) === 0;
+    this.halfOpen ||= isSilent;
     this.open = false;
     this.note();
     timeline.after(random.below(1_000), () => this.closeClient());

@@ -241,7 +241,8 @@ export class Oracle {
     const before = inShare ? this.seenByAnybody(key) : session.seen.get(key);
     if (before !== undefined) {
       // With a lower QoS a message goes out before it is on disk: after a crash it may come anew, with another QoS.
-      const mayComeAgain = before < 2 && (qos < 2 || this.crashes.length > 0);
+      const wasForgotten = session.seenUnstored.has(key) && this.crashes.length > 0;
+      const mayComeAgain = wasForgotten || (before < 2 && (qos < 2 || this.crashes.length > 0));
       if (!mayComeAgain) this.breakUnlessDamaged(`${who} twice`);
       if (!inShare && !message.isWill && session.isDoneWith(message)) {
         this.breakUnlessDamaged(`${who} again after all of its ${message.sendings} copies were acknowledged`);
@@ -250,6 +251,7 @@ export class Oracle {
       return;
     }
     session.seen.set(key, qos);
+    if (!session.stored) session.seenUnstored.add(key);
     if (message.isWill || inShare || this.damaged) return;
     const line = `${message.publisher} ${message.topic} ${message.qos} ${qos}`;
     const last = session.lastNumbers.get(line) ?? -1;

@@ -73,6 +73,8 @@ export class SessionModel {
   readonly excused = new Set<string>();
   /** What the application got: the highest QoS, by message. For ever, since a new session gets nothing old. */
   readonly seen = new Map<string, 0 | 1 | 2>();
+  /** Of those, what came while the session would end with its connection: the broker remembers nothing of it. */
+  readonly seenUnstored = new Set<string>();
   /** When the broker was handed the PUBACKs for a message. */
   private readonly answeredMs = new Map<string, number[]>();
   /** The last number by publisher, topic and both QoS. */
