@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 /**
  * Before the tests: the Debian packages that they use. As root they are installed; anybody else is told the line to run.
  * What each is for: real clients to talk to the broker, Python's client for the example,
- * a compiler for the Arduino one and the bench's generator, certificates, network namespaces, a terminal.
+ * a compiler for the Arduino one and the bench's generator, certificates, network namespaces, a terminal, small disks.
  */
 const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
   { debianPackage: "mosquitto-clients", present: () => runs("mosquitto_rr", ["--version"]) },
@@ -12,6 +12,9 @@ const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
   { debianPackage: "openssl", present: () => runs("openssl", ["version"]) },
   { debianPackage: "iproute2", present: () => runs("ip", ["-V"]) },
   { debianPackage: "bsdutils", present: () => runs("script", ["--version"]) },
+  { debianPackage: "util-linux", present: () => runs("unshare", ["--version"]) && runs("setpriv", ["--version"]) },
+  { debianPackage: "mount", present: () => runs("mount", ["--version"]) },
+  { debianPackage: "e2fsprogs", present: () => runs("mkfs.ext4", ["-V"]) },
 ];
 
 const missing = NEEDS.filter(({ present }) => !present()).map(({ debianPackage }) => debianPackage);

@@ -400,6 +400,20 @@ describe("what is taken up after a cut", () => {
   });
 });
 
+test("totals of $SYS go on after a cut when that is asked for", async () => {
+  const options = { mqtt: { sys: { restore: true } } };
+  const { stage, store } = await opened(options);
+  stage.connect("p").publish("t", "m");
+  const { messagesReceived, bytesReceived } = stage.broker.sys.info();
+  assert.equal(messagesReceived, 1);
+  stage.advance(3_600_000);
+  store.sync();
+  const after = await Stage.load(cut(store), options);
+  const info = after.broker.sys.info();
+  assert.deepEqual([info.messagesReceived, info.bytesReceived], [messagesReceived, bytesReceived]);
+  assert.equal((await Stage.load(cut(store))).broker.sys.info().messagesReceived, 0);
+});
+
 describe("time that was spent off", () => {
   async function after(offMs: number, trustedBefore: boolean, trustedAfter: boolean): Promise<Stage> {
     const store = new HeldStore();

@@ -7,8 +7,9 @@ export type DiskKind = "tmpfs" | "ext4";
 
 const IS_ROOT = process.getuid?.() === 0;
 
-/** What can be made here: a loop device is root's only. */
-export const DISK_KINDS: readonly DiskKind[] = IS_ROOT ? ["tmpfs", "ext4"] : ["tmpfs"];
+/** What can be made here: a loop device is root's only, and not every machine has one to give. */
+const HAS_LOOP = IS_ROOT && spawnSync("losetup", ["--find"]).status === 0;
+export const DISK_KINDS: readonly DiskKind[] = HAS_LOOP ? ["tmpfs", "ext4"] : ["tmpfs"];
 
 /** Anybody becomes root of a namespace of their own; root needs none. */
 const UNSHARE = IS_ROOT ? ["--mount"] : ["--map-root-user", "--mount"];
