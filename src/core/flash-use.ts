@@ -4,6 +4,7 @@ import type { Journal } from "./journal.ts";
 
 const DAY_MS = 86_400_000;
 const LOOK_INTERVAL_MS = 10_000;
+const RATE_MS_MIN = 60_000;
 /** The first pause between two batches when the budget is used up, and the longest. */
 const PAUSE_MS_MIN = 100;
 const PAUSE_MS_MAX = 10_000;
@@ -49,9 +50,10 @@ export class FlashUse implements Timed {
     return this.processBytes() - this.startedBytes;
   }
 
+  /** At the rate since the start; 0 in the first minute, which says nothing. */
   get bytesPerDay(): number {
     const elapsedMs = this.broker.nowMs - this.startedMs;
-    return elapsedMs <= 0 ? 0 : Math.round((this.writtenBytes * DAY_MS) / elapsedMs);
+    return elapsedMs < RATE_MS_MIN ? 0 : Math.round((this.writtenBytes * DAY_MS) / elapsedMs);
   }
 
   /** Bytes written for each byte of names and values that was put; 0 before the first. */

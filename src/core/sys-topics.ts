@@ -189,7 +189,7 @@ export class SysTopics implements Timed {
     yield ["store/bytes/disk", diskBytes];
     yield ["store/bytes/pending", journal.pendingBytes];
     yield ["store/bytes/written/estimate", flash.writtenBytes];
-    yield ["store/bytes/written/per day", flash.bytesPerDay];
+    yield ["store/bytes/written/day", flash.bytesPerDay];
     yield ["store/amplification", flash.amplification.toFixed(2)];
     yield ["store/pause", journal.pauseMs];
   }
