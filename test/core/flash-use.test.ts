@@ -54,7 +54,7 @@ test("a budget that is used up stretches batches, says so once, and lets go when
     ],
   );
   assert.equal(flash.writtenBytes, 86_710_000);
-  const seconds = stage.nowMs / 1000 - 50;
+  const seconds = stage.broker.nowMs / 1000 - 50;
   assert.equal(flash.bytesPerDay, Math.round((86_710_000 * 86_400) / seconds));
 });
 
