@@ -78,7 +78,7 @@ export class Oracle {
 
   crashed(): void {
     this.crashes.push(this.timeline.nowMs);
-    this.retained.crashed();
+    this.retained.crashed(this.timeline.nowMs);
   }
 
   /** The disk takes nothing for a while: what comes meanwhile may be refused, and sent again afterwards. */
@@ -232,7 +232,7 @@ export class Oracle {
     const { key, qos } = delivery;
     // While nothing can be kept, QoS 0 goes to who is there, and is not retained.
     if (message.retain && (message.qos > 0 || this.storms.length === 0))
-      this.retained.seenLive(message, this.timeline.nowMs);
+      this.retained.seenLive(message, delivery.writtenMs, this.timeline.nowMs);
     session.owed.delete(key);
     const inShare = [...session.filters.values()].some(
       (filter) => filter.group !== undefined && matches(filter.filter, message.topic),
@@ -272,7 +272,7 @@ export class Oracle {
     }
     const { nowMs } = this.timeline;
     this.breakUnlessDamaged(
-      this.retained.handedOut(message, askedMs === Number.POSITIVE_INFINITY ? 0 : askedMs, nowMs),
+      this.retained.handedOut(message, askedMs === Number.POSITIVE_INFINITY ? 0 : askedMs, delivery.writtenMs, nowMs),
     );
   }
 

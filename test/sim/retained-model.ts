@@ -6,6 +6,7 @@ export class RetainedModel {
   private readonly topics = new Map<string, SimMessage[]>();
   /** The newest that this life of the broker was seen to have, by topic. */
   private observed = new Map<string, { number: number; atMs: number }>();
+  private crashedMs = Number.NEGATIVE_INFINITY;
 
   sent(message: SimMessage): void {
     const known = this.topics.get(message.topic);
@@ -14,13 +15,15 @@ export class RetainedModel {
   }
 
   /** What was not acknowledged may be gone. */
-  crashed(): void {
+  crashed(nowMs: number): void {
+    this.crashedMs = nowMs;
     this.observed.clear();
   }
 
   /** QoS 1 tells nothing: what is sent again replaces what came after it, until that is sent again too. */
-  seenLive(message: SimMessage, nowMs: number): void {
-    if (message.qos === 1) return;
+  seenLive(message: SimMessage, writtenMs: number, nowMs: number): void {
+    // What arrives after a crash may have been written by the life before.
+    if (message.qos === 1 || writtenMs <= this.crashedMs) return;
     const known = this.observed.get(message.topic);
     if (known === undefined || known.number < message.number) {
       this.observed.set(message.topic, { number: message.number, atMs: nowMs });
@@ -28,7 +31,7 @@ export class RetainedModel {
   }
 
   /** One was handed out because of a SUBSCRIBE that was sent at `askedMs` or later. Returns what is wrong. */
-  handedOut(message: SimMessage, askedMs: number, nowMs: number): string | undefined {
+  handedOut(message: SimMessage, askedMs: number, writtenMs: number, nowMs: number): string | undefined {
     if (message.inStorm) return undefined;
     for (const newer of this.topics.get(message.topic) ?? []) {
       if (newer.number > message.number && newer.acknowledgedMs < askedMs && !newer.refused) {
@@ -39,7 +42,7 @@ export class RetainedModel {
     if (observed !== undefined && observed.atMs < askedMs && observed.number > message.number) {
       return `retained ${message.topic} is ${message.key}, though number ${observed.number} was seen before`;
     }
-    this.seenLive(message, nowMs);
+    this.seenLive(message, writtenMs, nowMs);
     return undefined;
   }
 
