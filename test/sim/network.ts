@@ -152,8 +152,8 @@ export class SimLink implements Link {
       const chunk = bytes.slice(start, end);
       const last = end === bytes.length;
       this.travelToBroker(() => {
-        this.hand(chunk);
-        if (last && !this.broker.dead) onHanded?.();
+        const isHeard = this.hand(chunk);
+        if (last && isHeard && !this.broker.dead) onHanded?.();
       });
       start = end;
     }
@@ -202,13 +202,15 @@ export class SimLink implements Link {
     });
   }
 
-  private hand(bytes: Uint8Array): void {
-    if (!this.open || this.heardClose || this.broker.crashPoints.pass("link.data")) return;
+  /** False when the broker has ended the connection: it hears nothing more. */
+  private hand(bytes: Uint8Array): boolean {
+    if (!this.open || this.heardClose || this.broker.crashPoints.pass("link.data")) return false;
     this.network.digest = crc32(bytes, this.network.digest);
     const chunk = new Uint8Array(bytes.length + 5).fill(POISON);
     chunk.set(bytes, 3);
     this.handler.onData(chunk, 3, 3 + bytes.length);
     chunk.fill(POISON);
+    return true;
   }
 
   private hangUp(error: Error | undefined): void {
