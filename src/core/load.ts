@@ -53,9 +53,11 @@ export async function loadArchive(broker: Broker, archive: Archive): Promise<voi
   await loadRetained(broker, archive);
   await loadTotals(broker, archive);
   broker.turn();
-  for (const session of sessions.byNumber.values())
-    startSession(broker, archive, session, sessions.cutOff.has(session));
+  const found = [...sessions.byNumber.values()];
+  for (const session of found) if (session.stored) startSession(broker, archive, session, sessions.cutOff.has(session));
   archive.begin();
+  // Those that ended with their connection stood for its will alone, which is due: no client shall find a session there.
+  for (const session of found) if (!session.stored) session.end();
 }
 
 /**
@@ -283,8 +285,6 @@ function startSession(broker: Broker, archive: Archive, session: Session, cutOff
     session.expiresAtMs = archive.fromAge(session.expiresAtMs);
     if (delayedWill !== undefined) delayedWill.dueMs = archive.fromAge(delayedWill.dueMs);
   }
-  // It stood for a will alone.
-  if (!session.stored) session.expiresAtMs = delayedWill?.dueMs ?? 0;
   session.schedule();
   archive.sessionDetached(session);
 }

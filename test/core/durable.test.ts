@@ -386,6 +386,19 @@ describe("what is taken up after a cut", () => {
     assert.equal(third.counters.queuedMessages, 2);
   });
 
+  test("what stands for a will alone is no session: its client finds none there, however quick it is", async () => {
+    const { stage, store } = await opened();
+    const will = { topic: "will", payload: Buffer.from("x"), qos: 1 as const, retain: true };
+    stage.connect("c", { will });
+    stage.advance(1000);
+    store.sync();
+    const disk = cut(store);
+    const after = await Stage.load(disk);
+    const peer = await back(after, disk, "c");
+    assert.deepEqual(commandsOf(peer), ["CONNACK 00"]);
+    assert.equal(after.broker.retained.get("will")?.payloadEnd, 1);
+  });
+
   test("a client that comes back in time keeps its will to itself", async () => {
     const { stage, store } = await opened();
     (await subscribed(stage, store, "watch", "will", 1)).hangUp();

@@ -6,6 +6,8 @@ interface WillRecord {
   clientId: string;
   /** The session outlives the connection, so its answers wait for the disk. */
   stored: boolean;
+  /** The client got its CONNACK: before, another connection that was dialled later may be accepted first. */
+  isAccepted: boolean;
   /** When the broker was handed a normal DISCONNECT. */
   disconnectedMs: number;
   /** When the client got the CONNACK of a later connection. */
@@ -28,6 +30,7 @@ export class WillModel {
       message,
       clientId,
       stored,
+      isAccepted: false,
       disconnectedMs: never,
       replacedMs: never,
       publishedMs: never,
@@ -36,7 +39,8 @@ export class WillModel {
 
   connackReceived(clientId: string, own: SimMessage | undefined, nowMs: number): void {
     for (const will of this.wills.values()) {
-      if (will.clientId === clientId && will.message !== own && will.replacedMs > nowMs) will.replacedMs = nowMs;
+      if (will.message === own) will.isAccepted = true;
+      else if (will.clientId === clientId && will.isAccepted && will.replacedMs > nowMs) will.replacedMs = nowMs;
     }
   }
 
