@@ -113,9 +113,8 @@ export class QueueArchive {
   released(session: Session, outgoing: Outgoing): number {
     if (outgoing.message === this.message) this.settle();
     const { batch, sequence } = this.archive.journal;
-    outgoing.batch = sequence;
-    outgoing.batchAt = batch.put(Table.Queue, outgoing.key, 0, QUEUE_HEAD_BYTES);
-    this.writeHead(batch, outgoing.batchAt + BATCH_HEAD_BYTES, QueueForm.Released, session, outgoing, 0, NO_BYTES);
+    const at = batch.put(Table.Queue, outgoing.key, 0, QUEUE_HEAD_BYTES);
+    this.writeHead(batch, at + BATCH_HEAD_BYTES, QueueForm.Released, session, outgoing, 0, NO_BYTES);
     // It replaces what the disk has, so it must not be voided when it goes; and a range before it must not grow over it.
     outgoing.batch = 0;
     session.trimBatch = 0;

@@ -9,10 +9,9 @@ import { Writer } from "../codec/writer.ts";
 
 /**
  * What the bytes in a store mean, in format version 1. Integers are big-endian, as in MQTT; a time is milliseconds of
- * the broker's age (see age.ts) in eight bytes, all ones for never. Decoders throw an Error for bytes that they cannot
+ * the broker's age (see Archive) in eight bytes, all ones for never. Decoders throw an Error for bytes that they cannot
  * understand: the record is then lost.
  */
-export const RECORD_FORMAT = 1;
 
 /** Keys of a queue are `block * SLOTS_PER_BLOCK + slot`: a block belongs to one session for ever. */
 export const SLOTS_PER_BLOCK = 2 ** 20;
