@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,6 +12,7 @@ import {
   startProgram,
 } from "../smoke/program.ts";
 import { connect, type RawClient } from "../support/raw-client.ts";
+import { UNPRIVILEGED } from "../support/unprivileged.ts";
 import { FullDisk, QUOTA_EXCEEDED } from "./full-disk.ts";
 import { DISK_KINDS, SmallDisk } from "./small-disk.ts";
 
@@ -184,9 +185,6 @@ async function asSomebodyElse(context: TestContext, folder: string): Promise<Sta
     context.after(() => chmodSync(folder, 0o700));
     return {};
   }
-  // Whoever comes may pass through, but not in.
-  chmodSync(join(folder, ".."), 0o755);
-  const cwd = emptyFolder(context);
-  chmodSync(cwd, 0o777);
-  return { cwd, before: ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"] };
+  chownSync(folder, 65_534, 65_534);
+  return { before: UNPRIVILEGED };
 }

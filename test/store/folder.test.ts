@@ -5,6 +5,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, 
 import { join } from "node:path";
 import { Table } from "../../src/core/store.ts";
 import { SqliteStore } from "../../src/store/sqlite/store.ts";
+import { UNPRIVILEGED } from "../support/unprivileged.ts";
 import { placeTest } from "./place.ts";
 import { commit, put, Recorder, recordsOf } from "./recorder.ts";
 
@@ -94,7 +95,7 @@ placeTest("a folder in which this user may not write is refused", async (place) 
   mkdirSync(folder);
   chmodSync(folder, 0o555);
   assert.equal(
-    refusalAsNobody(folder),
+    refusalUnprivileged(folder),
     `Cannot write ${folder}/mqtt-broker.lock: unable to open database file; see whether this user may write in ${folder}`,
   );
   assert.deepEqual(readdirSync(folder), []);
@@ -107,22 +108,17 @@ placeTest("a file that this user may not read is refused, not taken for a damage
   for (const name of ["mqtt-broker.lock", "mqtt-broker.ballast"]) chmodSync(join(place.folder, name), 0o666);
   chmodSync(place.folder, 0o777);
   assert.equal(
-    refusalAsNobody(place.folder),
+    refusalUnprivileged(place.folder),
     `Cannot read ${place.file}: EACCES: permission denied, open '${place.file}'`,
   );
   assert.deepEqual(readdirSync(place.folder).sort(), ["mqtt-broker.ballast", "mqtt-broker.db", "mqtt-broker.lock"]);
   chmodSync(place.file, 0o600);
 });
 
-/** Root may do everything: it steps down for this. */
-function refusalAsNobody(folder: string): string {
-  chmodSync(join(folder, ".."), 0o755);
-  const user = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-  const { stdout, stderr } = spawnSync(process.execPath, [HOLDER, folder], {
-    encoding: "utf8",
-    timeout: 10_000,
-    ...user,
-  });
+function refusalUnprivileged(folder: string): string {
+  const [command = process.execPath, ...words] = [...UNPRIVILEGED, process.execPath, HOLDER, folder];
+  const { stdout, stderr, error } = spawnSync(command, words, { encoding: "utf8", timeout: 10_000 });
+  if (error !== undefined) throw error;
   assert.equal(existsSync(join(folder, "mqtt-broker.pid")), false);
   return stdout.trim() || stderr;
 }
