@@ -89,7 +89,7 @@ function proceed(connection: Connection, answer: AuthAnswer | Refusal | undefine
   }
   if (connect !== undefined) {
     authentication.connect = undefined;
-    establish(connection, connect, answer.userName ?? connect.userName, properties);
+    establish(connection, connect, answer.userName ?? connect.userName, undefined, properties);
     return;
   }
   authentication.renewing = false;

@@ -1,7 +1,7 @@
 import { decodePacket, encodePacket } from "../codec/codec.ts";
 import { type ProtocolVersion, VARIABLE_BYTE_INTEGER_MAX } from "../codec/constants.ts";
 import type { Packet, Will } from "../codec/packet.ts";
-import { ReasonCode, reasonText } from "../codec/reason.ts";
+import { ReasonCode } from "../codec/reason.ts";
 import { TextCache } from "../codec/text.ts";
 import type { Access } from "./access.ts";
 import { Archive } from "./archive.ts";
@@ -15,6 +15,7 @@ import type { Limits } from "./limits.ts";
 import { loadArchive } from "./load.ts";
 import type { Message } from "./message.ts";
 import type { BrokerOptions } from "./options.ts";
+import { Permissions } from "./permissions.ts";
 import type { Clock, Link, LinkHandler, Log, Random } from "./ports.ts";
 import { packetOf, sendToRoute } from "./publish.ts";
 import { PublishWriter } from "./publish-writer.ts";
@@ -29,11 +30,6 @@ import { publishWill } from "./will.ts";
 
 /** The fixed header adds at most five bytes to the largest Remaining Length. */
 const PACKET_BYTES_MAX = VARIABLE_BYTE_INTEGER_MAX + 5;
-/** Denials of one kind are logged once in so long for each client and topic. */
-const DENIAL_LOG_INTERVAL_MS = 60_000;
-const DENIAL_LOG_MAX = 10_000;
-/** Characters of a client identifier and of a topic that tell denials apart: both may have 65,535. */
-const DENIAL_TEXT_MAX = 128;
 
 /** Everything the broker is given; see ports.ts for what each promises. */
 export interface World {
@@ -75,20 +71,18 @@ export class Broker {
   readonly connections = new Set<Connection>();
   readonly inlineClient: InlineClient;
   readonly sys: SysTopics;
+  readonly permissions: Permissions;
   /** What becomes of all this in the store; undefined without one. */
   archive: Archive | undefined;
   /** The largest packet we accept, fixed header included, 5.0 §3.2.2.3.6. */
   readonly packetBytesMax: number;
   /** Hooks or the log want to see each packet as an object. */
   readonly watchesPackets: boolean;
-  /** Topics are not free for all: each publish and each delivery asks. */
-  readonly checksTopics: boolean;
   /** The clock, read once in each turn. */
   nowMs: number;
   private scheduledMs = Number.POSITIVE_INFINITY;
   /** New messages are not taken any more: see `quiesce`. */
   stopping = false;
-  private readonly denials = new Map<string, number>();
 
   constructor(options: BrokerOptions, limits: Limits, hooks: readonly Hook[], world: World) {
     this.options = options;
@@ -102,11 +96,11 @@ export class Broker {
     const traced = world.log.enabled("debug");
     this.writer = new PublishWriter(this.counters, this.hooks, traced);
     this.watchesPackets = traced || WATCHING.some((moment) => this.hooks.present[moment]);
-    this.checksTopics = this.hooks.present.onACLCheck || world.access.check !== undefined;
     this.packetBytesMax = Math.min(options.maximumPacketSize, PACKET_BYTES_MAX);
     this.retained = new Retained(this);
     this.inlineClient = new InlineClient(this);
     this.sys = new SysTopics(this);
+    this.permissions = new Permissions(this);
     this.archive = world.store === undefined ? undefined : new Archive(this, world.store);
   }
 
@@ -158,6 +152,7 @@ export class Broker {
       connection.close(this.stopping ? "the broker is stopping" : "too many connections", undefined);
       link.destroy();
     }
+    connection.refusal = this.access.admits?.(link.peer);
     this.reschedule();
     return connection;
   }
@@ -323,14 +318,13 @@ export class Broker {
     return true;
   }
 
-  /** The retained messages a new subscription is to be sent; not those that the client may not see. */
+  /** The retained messages for a new subscription; not those of somebody else's Response Information. */
   retainedFor(session: Session, topicFilter: string): Message[] {
     const messages = this.retained.match(topicFilter);
-    if (!this.checksTopics && this.router.responseTopics.size === 0) return messages;
+    if (this.router.responseTopics.size === 0) return messages;
     return messages.filter((message) => {
       const owner = this.router.responseOwner(message.topicName);
-      if (owner !== undefined && owner !== session) return false;
-      return !this.checksTopics || this.mayUse(session.client, message.topicName, false);
+      return owner === undefined || owner === session;
     });
   }
 
@@ -340,29 +334,6 @@ export class Broker {
 
   publishWill(session: Session, will: Will): void {
     publishWill(this, session, will);
-  }
-
-  mayUse(client: Client, topic: string, write: boolean): boolean {
-    if (this.hooks.present.onACLCheck) {
-      const verdict = this.hooks.first<boolean>("onACLCheck", (hook) => hook.onACLCheck!(client, topic, write));
-      if (verdict !== undefined) return verdict === true;
-    }
-    return this.access.check === undefined || this.access.check(client, topic, write);
-  }
-
-  /** For the members of a share: who may receive from the topic; undefined when everybody may. */
-  mayReceive(topicName: string): ((member: Subscription) => boolean) | undefined {
-    return this.checksTopics ? (member) => this.mayUse(member.session.client, topicName, false) : undefined;
-  }
-
-  /** One line for each client, operation and topic in a while: a denied sensor must not fill the log. */
-  logDenied(client: Client, operation: "publish" | "subscribe", topic: string, code: number): void {
-    const key = `${client.clientId.slice(0, DENIAL_TEXT_MAX)}\u0000${operation}\u0000${topic.slice(0, DENIAL_TEXT_MAX)}`;
-    const loggedMs = this.denials.get(key);
-    if (loggedMs !== undefined && this.nowMs - loggedMs < DENIAL_LOG_INTERVAL_MS) return;
-    if (this.denials.size >= DENIAL_LOG_MAX) this.denials.clear();
-    this.denials.set(key, this.nowMs);
-    this.log.warn(`Refused to ${operation}`, { ...client.logFields(), topic, reason: reasonText(code) });
   }
 
   cappedExpiry(seconds: number): number {

@@ -1,4 +1,5 @@
 import type { ProtocolVersion } from "../codec/constants.ts";
+import type { Identity } from "./access.ts";
 import type { LogFields, Peer } from "./ports.ts";
 
 /** Who a connection speaks for: what hooks, access decisions and log lines are told. Fixed at CONNECT. */
@@ -12,6 +13,8 @@ export class Client {
   readonly peer: Peer;
   /** True for the broker's own client, which passes no ACL and no topic check. */
   readonly inline: boolean;
+  /** Who it is by the access rules; undefined where they don't say, or it has not been asked since a restart. */
+  identity: Identity | undefined = undefined;
 
   constructor(
     clientId: string,
@@ -35,7 +38,7 @@ export class Client {
   logFields(): LogFields {
     return {
       client: this.clientId,
-      user: this.userName,
+      user: this.userName ?? this.identity?.name,
       address: this.peer.address,
       listener: this.peer.listener,
     };

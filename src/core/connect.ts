@@ -3,6 +3,7 @@ import type { Connack, ConnackProperties, Connect } from "../codec/packet.ts";
 import { type ConnackReasonCode, type ProtocolError, ReasonCode, reasonText } from "../codec/reason.ts";
 import { isUtf8, utf8Length } from "../codec/text.ts";
 import { isTopicName, levelCount } from "../topic/name.ts";
+import type { Identity } from "./access.ts";
 import { beginAuthentication } from "./authentication.ts";
 import type { Broker } from "./broker.ts";
 import { Client } from "./client.ts";
@@ -32,6 +33,11 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     keepAliveSeconds,
     connection.link.peer,
   );
+  const { refusal } = connection;
+  if (refusal !== undefined) {
+    refuse(connection, refusal);
+    return;
+  }
   const objection = objectionTo(broker, connect);
   if (objection !== undefined) {
     refuseConnection(connection, objection.code, objection.reason);
@@ -52,11 +58,15 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   decide(connection, connect);
 }
 
-/** The client's proof was accepted: it gets its session and CONNACK. `proof` goes into CONNACK, 5.0 §4.12. */
+/**
+ * The client's proof was accepted: it gets its session and CONNACK. `proof` goes into CONNACK, 5.0 §4.12. `identity` is
+ * what the access rules made of it, where it was they that accepted.
+ */
 export function establish(
   connection: Connection,
   connect: Connect,
   userName: string | undefined,
+  identity: Identity | undefined,
   proof?: ConnackProperties,
 ): void {
   const { broker } = connection;
@@ -66,6 +76,7 @@ export function establish(
     connection.client = new Client(clientId, userName, protocolVersion, cleanStart, keepAliveSeconds, peer);
   }
   const { client } = connection;
+  client.identity = identity;
   const key = broker.sessionKey(client.clientId, userName);
   // 5.0 [MQTT-3.1.4-3]
   const before = broker.sessions.get(key);
@@ -104,6 +115,7 @@ export function establish(
     }
   }
   session.client = client;
+  if (sessionPresent) broker.permissions.clientChanged();
   session.expiryIntervalSeconds = expiryIntervalSeconds;
   connection.session = session;
   connection.recovering = sessionPresent;
@@ -182,7 +194,12 @@ function isClosed(connection: Connection): boolean {
  * CONNACK with a code of 0x80 or more, then the end, 5.0 [MQTT-3.2.2-7]. 3.x clients get the Connect Return code that
  * says the same, and where there is none no CONNACK, 3.1.1 [MQTT-3.2.2-6].
  */
-export function refuseConnection(connection: Connection, code: ConnackReasonCode, reason: string): void {
+export function refuseConnection(
+  connection: Connection,
+  code: ConnackReasonCode,
+  reason: string,
+  logReason = reason,
+): void {
   if (connection.state === ConnectionState.Closed) return;
   connection.broker.counters.connectionsRefused++;
   const v5 = connection.protocolVersion === 5;
@@ -195,7 +212,7 @@ export function refuseConnection(connection: Connection, code: ConnackReasonCode
       properties: v5 && connection.requestProblemInformation ? { reasonString: reason } : {},
     });
   }
-  connection.close(`refused: ${reason} (${reasonText(code)})`, undefined);
+  connection.close(`refused: ${logReason} (${reasonText(code)})`, undefined);
   connection.link.end();
 }
 
@@ -214,6 +231,7 @@ export function refuseMalformedConnect(connection: Connection, error: ProtocolEr
 /** Hooks first, then the access rules. While a promise is open nothing more is read from the client. */
 function decide(connection: Connection, connect: Connect): void {
   const { broker, client } = connection;
+  const { changes } = broker.permissions;
   const byHooks = broker.hooks.present.onConnectAuthenticate
     ? broker.hooks.firstLater<Exclude<Admission, undefined>>("onConnectAuthenticate", (hook) =>
         hook.onConnectAuthenticate!(client, connect),
@@ -231,17 +249,29 @@ function decide(connection: Connection, connect: Connect): void {
   broker.wait(
     connection,
     admission,
-    (verdict) => admit(connection, connect, verdict),
+    (verdict) => {
+      // By rules that have changed since it asked, a client is not let in: it comes again.
+      if (isIdentity(verdict) && changes !== broker.permissions.changes) {
+        refuseConnection(connection, ReasonCode.ServerBusy, "the access rules have changed: connect again");
+      } else admit(connection, connect, verdict);
+    },
     () => refuseConnection(connection, ReasonCode.ServerUnavailable, "authentication failed to answer"),
   );
 }
 
 function admit(connection: Connection, connect: Connect, admission: Admission): void {
-  if (admission === true) establish(connection, connect, connect.userName);
-  else if (typeof admission === "string") establish(connection, connect, admission);
-  else if (admission instanceof Refusal) {
-    refuseConnection(connection, connackCode(admission.reasonCode), admission.reasonString ?? "not authorized");
-  } else refuseConnection(connection, ReasonCode.NotAuthorized, "not authorized");
+  if (admission === true) establish(connection, connect, connect.userName, undefined);
+  else if (typeof admission === "string") establish(connection, connect, admission, undefined);
+  else if (isIdentity(admission)) establish(connection, connect, admission.userName, admission);
+  else refuse(connection, admission instanceof Refusal ? admission : new Refusal(ReasonCode.NotAuthorized));
+}
+
+function isIdentity(admission: Admission): admission is Identity {
+  return typeof admission === "object" && !(admission instanceof Refusal);
+}
+
+function refuse(connection: Connection, { reasonCode, reasonString, logReason }: Refusal): void {
+  refuseConnection(connection, connackCode(reasonCode), reasonString ?? "not authorized", logReason);
 }
 
 function objectionTo(broker: Broker, connect: Connect): { code: ConnackReasonCode; reason: string } | undefined {

@@ -13,6 +13,7 @@ import {
   ReasonCode,
   reasonText,
 } from "../codec/reason.ts";
+import type { Verdict } from "./access.ts";
 import { type Authentication, handleAuth } from "./authentication.ts";
 import type { Broker } from "./broker.ts";
 import { Client } from "./client.ts";
@@ -82,6 +83,8 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
   /** Set before anything that needs one can be received. */
   session!: Session;
   will: Will | undefined = undefined;
+  /** What it was refused for when it was accepted: told as soon as it says CONNECT. */
+  refusal: Refusal | undefined = undefined;
   keepAliveMs = 0;
   /** The smaller of the client's Receive Maximum and our own bound. */
   sendQuota = 0;
@@ -105,6 +108,10 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
   /** The Topic Name that was last found acceptable from this client. */
   checkedTopic = "";
   readonly splitter: FrameSplitter;
+  /** The last verdict on publishing. */
+  private judged: Verdict = false;
+  private judgedTopic: string | undefined = undefined;
+  private judgedGeneration = -1;
   private lastRoute: Route | undefined = undefined;
   private lastRouteName = "";
   private lastReceivedMs: number;
@@ -112,6 +119,8 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
   private waits = false;
   private stalledSinceMs = 0;
   private stalledAtBytes = 0;
+  /** When its right to be here ends, as that of a token does. */
+  private endsAtMs = Number.POSITIVE_INFINITY;
 
   constructor(broker: Broker, link: Link) {
     this.broker = broker;
@@ -343,6 +352,19 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     if (parked.length > 0) this.broker.archive!.journal.await(this);
   }
 
+  /** May it publish to the topic? The verdict on the last one is at hand, since publishers repeat themselves. */
+  mayPublish(topicName: string): Verdict {
+    const { permissions } = this.broker;
+    if (topicName === this.judgedTopic && this.judgedGeneration === permissions.generation) return this.judged;
+    const verdict = permissions.verdict(this.client, topicName, true);
+    if (permissions.remembered) {
+      this.judged = verdict;
+      this.judgedTopic = topicName;
+      this.judgedGeneration = permissions.generation;
+    }
+    return verdict;
+  }
+
   /** The receivers of a topic; those of the last one are at hand, since publishers repeat themselves. */
   routeOf(topicName: string): Route {
     const { lastRoute, broker } = this;
@@ -367,6 +389,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     this.state = ConnectionState.Connected;
     this.splitter.packetBytesMax = this.broker.packetBytesMax;
     this.splitter.version = this.protocolVersion;
+    this.scheduleEnd();
     this.scheduleKeepAlive();
   }
 
@@ -413,6 +436,13 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
       this.close(opening ? "the store did not answer in time" : "no complete CONNECT in time", undefined);
       this.link.destroy();
       return;
+    }
+    if (nowMs >= this.endsAtMs) {
+      this.scheduleEnd();
+      if (nowMs >= this.endsAtMs) {
+        this.disconnect(ReasonCode.NotAuthorized, "its right to be here has expired");
+        return;
+      }
     }
     if (this.isStalled(nowMs)) {
       this.close("takes no output", undefined);
@@ -540,6 +570,13 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     return nowMs - this.stalledSinceMs >= this.broker.limits.linkStallMs;
   }
 
+  /** By the wall clock, which may have been set since it was last asked. */
+  private scheduleEnd(): void {
+    const { expiresMs } = this.client.identity ?? {};
+    if (expiresMs === undefined) return;
+    this.endsAtMs = this.broker.nowMs + expiresMs - this.broker.world.clock.wallMs();
+  }
+
   private scheduleKeepAlive(): void {
     const { deadlines, limits, nowMs } = this.broker;
     let dueMs = Number.POSITIVE_INFINITY;
@@ -549,6 +586,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
       if (this.lastReceivedMs + this.keepAliveMs > nowMs) dueMs = this.lastReceivedMs + this.keepAliveMs;
     }
     if (this.stalledSinceMs !== 0) dueMs = Math.min(dueMs, this.stalledSinceMs + limits.linkStallMs);
+    dueMs = Math.min(dueMs, this.endsAtMs);
     if (dueMs === Number.POSITIVE_INFINITY) deadlines.cancel(this);
     else deadlines.set(this, dueMs);
   }

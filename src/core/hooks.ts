@@ -1,5 +1,6 @@
 import type { Auth, Connect, Packet, Publish, Subscribe, Unsubscribe, UserProperty, Will } from "../codec/packet.ts";
 import { ReasonCode, type SubackReasonCode } from "../codec/reason.ts";
+import type { Identity } from "./access.ts";
 import type { Client } from "./client.ts";
 import type { SysInfo } from "./counters.ts";
 import type { Log } from "./ports.ts";
@@ -9,11 +10,15 @@ import type { Subscription } from "./subscription.ts";
 /** A hook's "no": the reason code goes on the wire where the packet has room for one. */
 export class Refusal {
   readonly reasonCode: ReasonCode;
+  /** The client is told. */
   readonly reasonString: string | undefined;
+  /** What the log says in its place, where the client is not to know. */
+  readonly logReason: string | undefined;
 
-  constructor(reasonCode: ReasonCode, reasonString?: string) {
+  constructor(reasonCode: ReasonCode, reasonString?: string, logReason?: string) {
     this.reasonCode = reasonCode;
     this.reasonString = reasonString;
+    this.logReason = logReason;
   }
 }
 
@@ -42,8 +47,11 @@ export interface AuthAnswer {
   userName?: string;
 }
 
-/** true: let in. A string: let in under that user name. false or a refusal: refuse. undefined: no opinion. */
-export type Admission = boolean | string | Refusal | undefined;
+/**
+ * true: let in. A string: let in under that user name. An identity: let in as that. false or a refusal: refuse.
+ * undefined: no opinion.
+ */
+export type Admission = boolean | string | Identity | Refusal | undefined;
 
 /** A subscription that `onSelectSubscribers` may drop or reorder; `group` says whose turn is being decided. */
 export interface SubscriberSelection {

@@ -45,6 +45,20 @@ export interface Peer {
   readonly listener: string;
   /** "tcp", "unix", "stream", … */
   readonly transport: string;
+  /** The client's certificate, only when it was verified against an authority that the listener trusts. */
+  readonly certificate?: PeerCertificate;
+  /** MQTT-SN: the serial line it is connected to, "/dev/ttyUSB0". */
+  readonly line?: string;
+  /** MQTT-SN: the wireless node id that a forwarder gave, in hexadecimal. */
+  readonly nodeId?: string;
+}
+
+/** Of a verified certificate, the names that rules can use. */
+export interface PeerCertificate {
+  /** CN of the subject; "" when there is none. */
+  readonly commonName: string;
+  /** With their kind: "DNS:sensor-1.local", "IP:192.168.1.7", "email:kim@example.org", "URI:urn:device:7". */
+  readonly subjectAltNames: readonly string[];
 }
 
 /**

@@ -9,6 +9,7 @@ import type { DropReason } from "./counters.ts";
 import { HookFailure, IGNORE, Refusal } from "./hooks.ts";
 import { type Message, messageOf } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
+import { lower, permits } from "./permissions.ts";
 import { pubackCode } from "./reason-mapping.ts";
 import type { Route } from "./router.ts";
 import { ackWith } from "./send.ts";
@@ -39,7 +40,11 @@ export function handlePublish(connection: Connection, incoming: Publish): void {
   const refused = refusalOf(connection, publish);
   if (refused !== undefined) {
     noteRefusal(connection, publish, refused);
-    acknowledge(connection, qos, packetIdentifier, properties, refused);
+    const reason =
+      refused === ReasonCode.NotAuthorized
+        ? broker.permissions.reasonFor(connection.client, publish.topicName, true)
+        : undefined;
+    acknowledge(connection, qos, packetIdentifier, properties, refused, reason);
     return;
   }
   if (broker.hooks.present.onPublish) {
@@ -103,7 +108,7 @@ function refuseUnkept(
 ): void {
   const { broker, client } = connection;
   broker.counters.dropped("storeFull");
-  broker.logDenied(client, "publish", publish.topicName, ReasonCode.QuotaExceeded);
+  broker.permissions.logDenied(client, "publish", publish.topicName, ReasonCode.QuotaExceeded);
   const reason = "the disk takes nothing at present";
   if (connection.protocolVersion < 5) connection.disconnect(ReasonCode.QuotaExceeded, reason);
   else acknowledge(connection, qos, packetIdentifier, properties, ReasonCode.QuotaExceeded, reason);
@@ -196,7 +201,9 @@ function refusalOf(connection: Connection, publish: Publish): PubackReasonCode |
     if (levelCount(topicName) > broker.limits.topicLevels) return ReasonCode.TopicNameInvalid;
     connection.checkedTopic = topicName;
   }
-  if (broker.checksTopics && !broker.mayUse(connection.client, topicName, true)) return ReasonCode.NotAuthorized;
+  if (broker.permissions.asked && !permits(connection.mayPublish(topicName), publish.qos, publish.retain)) {
+    return ReasonCode.NotAuthorized;
+  }
   if (publish.retain && !broker.options.retain) return ReasonCode.ImplementationSpecificError;
   if (publish.properties.payloadFormatIndicator === 1) {
     if (!isUtf8(publish.bytes, publish.payloadStart, publish.payloadEnd)) return ReasonCode.PayloadFormatInvalid;
@@ -207,7 +214,7 @@ function refusalOf(connection: Connection, publish: Publish): PubackReasonCode |
 function noteRefusal(connection: Connection, publish: Publish, code: PubackReasonCode): void {
   const { broker, client } = connection;
   broker.counters.dropped(dropReason(code));
-  broker.logDenied(client, "publish", publish.topicName, code);
+  broker.permissions.logDenied(client, "publish", publish.topicName, code);
 }
 
 function dropReason(code: PubackReasonCode): DropReason {
@@ -254,6 +261,9 @@ export function sendToRoute(broker: Broker, message: Message, route: Route, publ
   message.topicBytes = route.topic;
   let receivers = 0;
   const { targets } = route;
+  const { permissions } = broker;
+  const verdicts = permissions.remembered ? permissions.ofRoute(route, message.topicName) : undefined;
+  const asks = permissions.asked && !permissions.remembered;
   for (let index = 0; index < targets.length; index++) {
     let target = targets[index]!;
     if (target.noLocal && target.session.key === publisherKey) {
@@ -262,19 +272,24 @@ export function sendToRoute(broker: Broker, message: Message, route: Route, publ
       if (parts.length === 0) continue;
       target = broker.merge(parts);
     }
-    if (broker.checksTopics && !broker.mayUse(target.session.client, message.topicName, false)) continue;
-    const qos = message.qos < target.qos ? message.qos : target.qos;
+    let qos = message.qos < target.qos ? message.qos : target.qos;
+    if (verdicts !== undefined || asks) {
+      const verdict = verdicts?.[index] ?? permissions.verdict(target.session.client, message.topicName, false);
+      if (verdict === false) continue;
+      qos = lower(verdict, qos);
+    }
     const retain = message.retain && target.retainAsPublished;
     target.session.delivery.deliver(message, qos, retain, target.subscriptionIdentifiers, undefined);
     receivers++;
   }
   const { groups, inline } = route;
-  const mayReceive = broker.mayReceive(message.topicName);
+  const mayReceive = groups.length === 0 ? undefined : permissions.receivers(message.topicName);
   for (let index = 0; index < groups.length; index++) {
     const group = groups[index]!;
     const member = group.select(broker.hooks, () => packetOf(message), mayReceive);
     if (member === undefined) continue;
-    const qos = message.qos < member.qos ? message.qos : member.qos;
+    const least = message.qos < member.qos ? message.qos : member.qos;
+    const qos = permissions.lowered(member.session.client, message.topicName, least);
     member.session.delivery.deliver(
       message,
       qos,

@@ -146,12 +146,15 @@ export class RetainedBacklog {
    */
   next(session: Session): Message | undefined {
     const { broker } = this;
+    const { permissions } = broker;
     this.messages ??= broker.retainedFor(session, this.topicFilter);
     while (this.position < this.messages.length) {
       const message = this.messages[this.position++]!;
       const { retainedSequence } = message;
       const isWanted = retainedSequence > 0 && retainedSequence <= this.sequence;
-      if (isWanted && message.expiresAtMs > broker.nowMs) return message;
+      if (!isWanted || message.expiresAtMs <= broker.nowMs) continue;
+      // Asked now, since the rules may have changed since the subscription.
+      if (!permissions.asked || permissions.mayReceive(session.client, message.topicName)) return message;
     }
     return undefined;
   }

@@ -1,5 +1,6 @@
 import { encodeUtf8 } from "../codec/text.ts";
 import { Matcher } from "../topic/matcher.ts";
+import type { Verdict } from "./access.ts";
 import type { InlineSubscription } from "./inline.ts";
 import type { Session } from "./session.ts";
 import { SharedGroup } from "./shared-group.ts";
@@ -19,6 +20,9 @@ export class Route {
   readonly targets: readonly Subscription[];
   readonly groups: readonly SharedGroup[];
   readonly inline: readonly InlineSubscription[];
+  /** See Permissions.ofRoute: the generation of verdicts that `verdicts` is of, and -1 for none. */
+  judged = -1;
+  verdicts: readonly Verdict[] | undefined = undefined;
 
   constructor(
     generation: number,

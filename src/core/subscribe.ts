@@ -5,6 +5,7 @@ import { hasWildcard, isShared, isTopicFilter, levelCount, parseShared } from ".
 import type { Broker } from "./broker.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { Refusal } from "./hooks.ts";
+import { lower } from "./permissions.ts";
 import { subackCode } from "./reason-mapping.ts";
 import { RetainedBacklog } from "./retained.ts";
 import type { Session } from "./session.ts";
@@ -26,16 +27,23 @@ export function handleSubscribe(connection: Connection, incoming: Subscribe): vo
     refusedAll ??= ReasonCode.SubscriptionIdentifiersNotSupported;
   }
   const backlogs = new Map<Subscription, RetainedBacklog>();
+  /** Why the first of them was denied: there is one for all. */
+  let reasonString: string | undefined;
   const reasonCodes = subscribe.entries.map((entry) => {
     const code = refusedAll ?? grant(connection, entry, identifier, backlogs);
-    if (code >= 0x80) broker.logDenied(client, "subscribe", entry.topicFilter, code);
+    if (code >= 0x80) {
+      const filter = parseShared(entry.topicFilter)?.filter ?? entry.topicFilter;
+      broker.permissions.logDenied(client, "subscribe", filter, code);
+      if (code === ReasonCode.NotAuthorized) reasonString ??= broker.permissions.reasonFor(client, filter, false);
+    }
     return code;
   });
   const suback: Packet = {
     type: PacketType.SUBACK,
     packetIdentifier: incoming.packetIdentifier,
     reasonCodes: broker.options.compat.obscureNotAuthorized ? reasonCodes.map(obscured) : reasonCodes,
-    properties: {},
+    // 5.0 [MQTT-3.1.2-29]
+    properties: reasonString === undefined || !connection.requestProblemInformation ? {} : { reasonString },
   };
   connection.sendPacketAfter(lastSequence(broker, session), suback, () => {
     if (broker.hooks.present.onSubscribed) broker.hooks.notify("onSubscribed", client, subscribe, reasonCodes);
@@ -106,7 +114,8 @@ function grant(
   if (levelCount(filter) > limits.topicLevels) return ReasonCode.TopicFilterInvalid;
   const owner = broker.router.responseOwner(filter);
   if (owner !== undefined && owner !== session) return ReasonCode.NotAuthorized;
-  if (broker.checksTopics && !broker.mayUse(client, filter, false)) return ReasonCode.NotAuthorized;
+  const verdict = !broker.permissions.asked || broker.permissions.verdict(client, filter, false);
+  if (verdict === false) return ReasonCode.NotAuthorized;
   const before = session.subscriptions.get(topicFilter);
   if (before === undefined) {
     if (session.subscriptions.size >= limits.subscriptionsPerSession) return ReasonCode.QuotaExceeded;
@@ -115,7 +124,7 @@ function grant(
   if (session.stored && !broker.archive!.journal.writable) return ReasonCode.QuotaExceeded;
   // A hook has ended the connection, and with it perhaps the session: nobody would ever remove what is added now.
   if (connection.state === ConnectionState.Closed) return ReasonCode.UnspecifiedError;
-  const qos = Math.min(entry.qos, options.maximumQos) as Qos;
+  const qos = lower(verdict, Math.min(entry.qos, options.maximumQos) as Qos);
   const subscription = new Subscription(
     session,
     filter,

@@ -1,7 +1,9 @@
 import { Publish, type Will } from "../codec/packet.ts";
+import { ReasonCode } from "../codec/reason.ts";
 import type { Broker } from "./broker.ts";
 import { Refusal } from "./hooks.ts";
 import { messageOf } from "./message.ts";
+import { permits } from "./permissions.ts";
 import { packetOf } from "./publish.ts";
 import type { Session } from "./session.ts";
 
@@ -16,9 +18,10 @@ export function publishWill(broker: Broker, session: Session, given: Will): void
   }
   const { topicName, payload, qos, retain } = will;
   const isSys = topicName === "$SYS" || topicName.startsWith("$SYS/");
-  if (isSys || (broker.checksTopics && !broker.mayUse(client, topicName, true))) {
+  const verdict = !broker.permissions.asked || broker.permissions.verdict(client, topicName, true);
+  if (isSys || !permits(verdict, qos, retain)) {
     broker.counters.dropped("notAuthorized");
-    broker.logDenied(client, "publish", topicName, 0x87);
+    broker.permissions.logDenied(client, "publish", topicName, ReasonCode.NotAuthorized);
     return;
   }
   const { willDelayInterval: _, ...properties } = will.properties;

@@ -225,7 +225,7 @@ test("denials of long topics are told apart by their beginnings, which is all th
   client.publish("x".repeat(60_000), "x");
   client.publish("y".repeat(60_000), "x");
   assert.equal(stage.log.of("Refused to publish").length, 2);
-  const remembered = Reflect.get(stage.broker, "denials") as Map<string, number>;
+  const remembered = Reflect.get(stage.broker.permissions, "denials") as Map<string, number>;
   assert.deepEqual(
     [...remembered.keys()].map((key) => key.length < 300),
     [true, true],

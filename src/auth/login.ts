@@ -1,0 +1,44 @@
+import type { Identity, UserLimits } from "../core/access.ts";
+import type { Book } from "./book.ts";
+import type { ReadUser } from "./read-auth.ts";
+
+/** Who a client is, by one book of rules: made when it connects, and anew when the rules change. */
+export class Login implements Identity {
+  /** As rules name it: the entry's name, or what a certificate or token called it where that is "*". */
+  readonly name: string;
+  /** Whose session it is. Anonymous clients have none, as without a file of rules: their sessions go on when one is made. */
+  readonly userName: string | undefined;
+  /** The entry that let it in; undefined for a restored client that no entry names, and for ledgers. */
+  readonly user: ReadUser | undefined;
+  /** Groups beside @any, with their "@". */
+  readonly groups: readonly string[];
+  readonly book: Book;
+  /** False for a client known from the store only: what it could be is not known. */
+  readonly certain: boolean;
+  /** What its book has found out about it: see rights.ts. */
+  rights: unknown = undefined;
+
+  constructor(given: {
+    name: string;
+    userName: string | undefined;
+    user: ReadUser | undefined;
+    groups: readonly string[];
+    book: Book;
+    certain?: boolean;
+  }) {
+    this.name = given.name;
+    this.userName = given.userName;
+    this.user = given.user;
+    this.groups = given.groups;
+    this.book = given.book;
+    this.certain = given.certain ?? true;
+  }
+
+  get limits(): UserLimits {
+    return this.user?.limits ?? {};
+  }
+
+  get admin(): "none" | "read" | "all" {
+    return this.user?.admin ?? "none";
+  }
+}
