@@ -15,6 +15,10 @@ export type ValueType =
   | { kind: "enum"; values: readonly string[] }
   | { kind: "string" }
   | { kind: "file" }
+  /** Permission bits, "0660": in octal digits, as chmod takes them. */
+  | { kind: "fileMode" }
+  /** Name or number of a user or group of this machine. */
+  | { kind: "account"; of: "user" | "group" }
   /** A host name or address to listen on. */
   | { kind: "host" }
   /** [HOST]:PORT. */
@@ -53,6 +57,8 @@ export function parseValue(type: ValueType, text: string): Value | undefined {
       return parseHost(text);
     case "durability":
       return parseDurability(text);
+    case "fileMode":
+      return /^0?[0-7]{3}$/.test(text) ? Number.parseInt(text, 8) : undefined;
     default:
       return text === "" || text.includes("\0") ? undefined : text;
   }
@@ -67,6 +73,8 @@ export function readValue(type: ValueType, value: unknown): Value | undefined {
   if (typeof value === "boolean") return type.kind === "boolean" ? value : undefined;
   if (typeof value !== "number" || !Number.isFinite(value)) return undefined;
   switch (type.kind) {
+    case "account":
+      return Number.isSafeInteger(value) && value >= 0 ? String(value) : undefined;
     case "integer":
     case "size":
       return inRange(value, type);
@@ -94,6 +102,10 @@ export function describeType(type: ValueType): string {
       return "a text";
     case "file":
       return "the path of a file";
+    case "fileMode":
+      return 'permissions in octal digits and quotes, such as "0660"';
+    case "account":
+      return `the name or number of a ${type.of}`;
     case "host":
       return "an IP address or a host name";
     case "address":

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { headlines, load, MAIN, settingsOf } from "./loading.ts";
+import { headlines, load, MAIN, settingsOf, tcpListeners } from "./loading.ts";
 
 for (const [argv, expected] of [
   [[], ["tcp :: 1883"]],
@@ -19,7 +19,7 @@ for (const [argv, expected] of [
   [["--addr=[::1]:5"], ["tcp ::1 5"]],
 ] as const) {
   test(`listeners of ${argv.join(" ") || "no options"}: ${expected.join(", ")}`, async () => {
-    const { listeners } = await settingsOf(argv);
+    const listeners = tcpListeners(await settingsOf(argv));
     assert.deepEqual(
       listeners.map(({ name, host, port }) => `${name} ${host} ${port}`),
       expected,
@@ -52,7 +52,7 @@ test("listeners: two of one address are refused unless both share the port", asy
 });
 
 test("listeners: options in the environment and on the command line stand together", async () => {
-  const { listeners } = await settingsOf(["--addr=:2"], {}, { MQTT_BROKER_TCP_PORT: "1" });
+  const listeners = tcpListeners(await settingsOf(["--addr=:2"], {}, { MQTT_BROKER_TCP_PORT: "1" }));
   assert.deepEqual(
     listeners.map(({ port }) => port),
     [1, 2],
@@ -60,9 +60,47 @@ test("listeners: options in the environment and on the command line stand togeth
 });
 
 test("listeners: types that are not built don't matter where options replace them", async () => {
-  const { listeners } = await settingsOf(["--tcp-port=0"], { [MAIN]: "{ listeners: [{ type: 'tls' }] }" });
+  const listeners = tcpListeners(await settingsOf(["--tcp-port=0"], { [MAIN]: "{ listeners: [{ type: 'tls' }] }" }));
   assert.deepEqual(
     listeners.map(({ port }) => port),
     [0],
+  );
+});
+
+test("listeners: --unix-socket replaces those of the file and stands beside other options", async () => {
+  const argv = ["--unix-socket=run/a.sock", "--tcp-port=0", "--unix-socket", "/b.sock", "--unix-socket=@c"];
+  const { listeners, sources } = await settingsOf(argv, { [MAIN]: "{ listeners: [{ port: 5 }] }" });
+  const unix = { type: "unix", mode: undefined, owner: undefined, group: undefined };
+  assert.deepEqual(listeners.slice(1), [
+    { ...unix, name: "unix", path: "/base/run/a.sock" },
+    { ...unix, name: "unix-2", path: "/b.sock" },
+    { ...unix, name: "unix-3", path: "@c" },
+  ]);
+  assert.equal(listeners[0]!.type, "tcp");
+  assert.equal(sources.get("listeners"), "--tcp-port, --unix-socket, --unix-socket, --unix-socket");
+  assert.equal(sources.get("unix-socket"), undefined);
+});
+
+test("listeners: a Unix socket of a file starts from the file's directory, with rights, and takes no socket option", async () => {
+  const { listeners } = await settingsOf(["--config=/etc/mqtt/main.json5", "--bind=::1"], {
+    "/etc/mqtt/main.json5":
+      "{ listeners: [{ type: 'unix', name: 'door', path: 'm.sock', mode: '0600', owner: 'root', group: 20 }, {}] }",
+    "/etc/mqtt/conf.d/10.json5": "{ listeners: [{ type: 'unix', path: 'm.sock', mode: '777' }] }",
+  });
+  assert.deepEqual(
+    listeners.filter(({ type }) => type === "unix"),
+    [
+      { name: "door", type: "unix", path: "/etc/mqtt/m.sock", mode: 0o600, owner: "root", group: "20" },
+      { name: "unix", type: "unix", path: "/etc/mqtt/conf.d/m.sock", mode: 0o777, owner: undefined, group: undefined },
+    ],
+  );
+  assert.equal(listeners.length, 3);
+});
+
+test("listeners: MQTT_BROKER_UNIX_SOCKET names one too", async () => {
+  const { listeners } = await settingsOf([], {}, { MQTT_BROKER_UNIX_SOCKET: "m.sock" });
+  assert.deepEqual(
+    listeners.map((listener) => (listener.type === "unix" ? listener.path : listener.type)),
+    ["/base/m.sock"],
   );
 });

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findOption } from "../../src/cli/options.ts";
-import { headlines, load, MAIN, settingsOf, type Texts } from "./loading.ts";
+import { headlines, load, MAIN, settingsOf, type Texts, tcpListeners } from "./loading.ts";
 
 // Precedence: option, environment, file, default.
 
@@ -64,7 +63,7 @@ for (const word of ["--config", "-config"]) {
       "/base/x/my.json5": "{ bind: '::1' }",
     });
     assert.deepEqual(settings.files, ["x/my.json5"]);
-    assert.equal(settings.listeners[0]?.host, "::1");
+    assert.equal(tcpListeners(settings)[0]?.host, "::1");
   });
 }
 
@@ -105,7 +104,7 @@ test("conf.d: files merge by name: objects merge, lists append, the last scalar 
   const { retain, receiveMaximum, maximumQos } = settings.options;
   assert.deepEqual([retain, receiveMaximum, maximumQos], [false, 3, 1]);
   assert.deepEqual(
-    settings.listeners.map(({ name, port }) => [name, port]),
+    tcpListeners(settings).map(({ name, port }) => [name, port]),
     [
       ["tcp", 1],
       ["tcp-2", 2],
@@ -131,7 +130,7 @@ test("conf.d: options replace lists of files, limits by name", async () => {
   };
   const settings = await settingsOf(["--tcp-port=2", "--plugin=b.js", "--limit=clients=2"], texts);
   assert.deepEqual(
-    settings.listeners.map(({ port }) => port),
+    tcpListeners(settings).map(({ port }) => port),
     [2],
   );
   assert.deepEqual(settings.plugins, ["/base/b.js"]);
@@ -141,40 +140,115 @@ test("conf.d: options replace lists of files, limits by name", async () => {
 // Who may connect.
 
 for (const [argv, expected] of [
-  [[], "local"],
+  [[], undefined],
   [["--allow-anonymous"], "all"],
   [["--allow-anonymous=false"], "none"],
   [["--allow-anonymous=local"], "local"],
 ] as const) {
-  test(`anonymous clients with ${argv.join(" ") || "no option"}: ${expected}`, async () => {
-    const { anonymous, warnings } = await settingsOf(argv);
-    assert.equal(anonymous, expected);
+  test(`anonymous clients with ${argv.join(" ") || "no option"}: ${expected ?? "as the file says"}`, async () => {
+    const { auth, warnings } = await settingsOf(argv);
+    assert.equal(auth.anonymous, expected);
     const warning = "--allow-anonymous: everybody who reaches a listener may connect, publish and subscribe";
     assert.deepEqual(warnings, expected === "all" ? [warning] : []);
   });
 }
 
+test("with a file of rules --allow-anonymous is warned of as what it is then", async () => {
+  assert.deepEqual((await settingsOf(["--allow-anonymous"], { "/base/auth.json5": "{}" })).warnings, [
+    "--allow-anonymous: everybody who reaches a listener may connect without a password, and do what the rules allow to anonymous",
+  ]);
+});
+
 test("allowAnonymous of the file takes true, false and local", async () => {
   const anonymous = async (value: string) =>
-    (await settingsOf([], { [MAIN]: `{ auth: { allowAnonymous: ${value} } }` })).anonymous;
+    (await settingsOf([], { [MAIN]: `{ auth: { allowAnonymous: ${value} } }` })).auth.anonymous;
   assert.deepEqual(await Promise.all(["true", "false", "'local'"].map(anonymous)), ["all", "none", "local"]);
 });
 
-for (const [path, name, argv] of [
-  ["/base/auth.json5", "auth.json5", []],
-  ["/base/auth.json5", "auth.json5", ["--allow-anonymous"]],
-  ["/base/x/auth.json5", "x/auth.json5", ["--config=x/a.json5"]],
-  ["/base/auth.json5", "auth.json5", ["--config=x/a.json5"]],
-  ["/run/c/auth.json5", "/run/c/auth.json5", []],
+// The file of users and rules.
+
+for (const [title, argv, texts, expected] of [
+  ["none", [], {}, undefined],
+  ["in the working directory", [], { "/base/auth.json5": "" }, "/base/auth.json5"],
+  ["beside the configuration", ["--config=x/a.json5"], { "/base/x/auth.json5": "" }, "/base/x/auth.json5"],
+  [
+    "beside the configuration before the working directory",
+    ["--config=x/a.json5"],
+    { "/base/x/auth.json5": "", "/base/auth.json5": "" },
+    "/base/x/auth.json5",
+  ],
+  ["in the working directory else", ["--config=x/a.json5"], { "/base/auth.json5": "" }, "/base/auth.json5"],
+  ["in $CONFIGURATION_DIRECTORY", [], { "/run/c/auth.json5": "", "/base/auth.json5": "" }, "/run/c/auth.json5"],
+  ["that is called auth.json is not found by itself", [], { "/base/auth.json": "" }, undefined],
 ] as const) {
-  test(`${path} that would not be obeyed is not ignored, with ${argv.join(" ") || "no option"}`, async () => {
-    const texts = { [path]: "{}", "/base/x/a.json5": "{}" };
-    const loaded = await load(argv, texts, { CONFIGURATION_DIRECTORY: "/run/c" });
-    assert.equal(loaded.settings, undefined);
-    const errors = loaded.problems.filter(({ severity }) => severity === "error").map(({ message }) => message);
-    assert.deepEqual(errors, [`${name} exists: ${findOption("auth-file")!.notYet}`]);
+  test(`the file of rules: ${title}`, async () => {
+    const { auth } = await settingsOf(
+      argv,
+      { "/base/x/a.json5": "{}", ...(texts as Texts) },
+      { CONFIGURATION_DIRECTORY: "/run/c:/run/d" },
+    );
+    assert.deepEqual([auth.file, auth.named], [expected, false]);
+    const beside = argv.length === 0 ? [] : ["/base/x/auth.json5"];
+    assert.deepEqual(auth.candidates, [...beside, "/run/c/auth.json5", "/base/auth.json5"]);
   });
 }
+
+test("the file of rules that is named is the only one that counts", async () => {
+  const texts = { "/base/auth.json5": "", "/base/own.json": "", "/base/x/a.json5": "{ auth: { file: 'own.json' } }" };
+  const own = { file: "/base/own.json", named: true, candidates: ["/base/own.json"], anonymous: undefined };
+  assert.deepEqual((await settingsOf(["--auth-file", "own.json"], texts)).auth, own);
+  assert.deepEqual((await settingsOf([], texts, { MQTT_BROKER_AUTH_FILE: "own.json" })).auth, own);
+  const besideConfiguration = { ...texts, "/base/x/own.json": "" };
+  const { auth } = await settingsOf(["--config=x/a.json5"], besideConfiguration);
+  assert.deepEqual([auth.file, auth.candidates], ["/base/x/own.json", ["/base/x/own.json"]]);
+});
+
+test("the file of rules can be named in conf.d", async () => {
+  const texts = { "/base/conf.d/a.json5": "{ auth: { file: '../users.json5' } }", "/base/users.json5": "" };
+  assert.equal((await settingsOf([], { ...texts, [MAIN]: "{}" })).auth.file, "/base/users.json5");
+});
+
+test("a file of rules that is named and missing is an error that says how to make one", async () => {
+  const { settings, problems } = await load(["--auth-file=own.json5"], { "/base/auth.json5": "{}" });
+  assert.equal(settings, undefined);
+  assert.deepEqual(problems, [
+    {
+      severity: "error",
+      file: "",
+      line: 0,
+      column: 0,
+      message: "--auth-file: /base/own.json5 does not exist",
+      hint: "mqtt-broker passwd add NAME --auth-file /base/own.json5 makes one",
+    },
+  ]);
+});
+
+// What a running broker compares and follows.
+
+test("the places of the configuration are all where it may come from", async () => {
+  const { places } = await settingsOf([], {}, { CONFIGURATION_DIRECTORY: "/run/c" });
+  assert.deepEqual(places, [
+    "/run/c/mqtt-broker.json5",
+    "/base/mqtt-broker.json5",
+    "/base/config/config.yaml",
+    "/etc/mqtt-broker/mqtt-broker.json5",
+  ]);
+  assert.deepEqual((await settingsOf(["--config=x/a.json5"], { "/base/x/a.json5": "{}" })).places, [
+    "/base/x/a.json5",
+    "/base/x/conf.d/",
+  ]);
+});
+
+test("what was given tells two readings apart", async () => {
+  const texts = { [MAIN]: "{ listeners: [{ port: 1 }], mqtt: { retain: false }, limits: { clients: 7 } }" };
+  const settings = await settingsOf(["--sys=false"], texts);
+  assert.deepEqual(Object.fromEntries(settings.given), {
+    listeners: '[{"type":"tcp","port":1,"directory":"."}]',
+    "limits.clients": "[7]",
+    "mqtt.retain": "[false]",
+    "sys.enabled": "[false]",
+  });
+});
 
 // Paths.
 

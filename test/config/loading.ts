@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseCommandLine } from "../../src/cli/arguments.ts";
 import { type Loaded, loadSettings } from "../../src/config/load.ts";
-import type { Settings } from "../../src/config/settings.ts";
+import type { Settings, TcpListenerSettings } from "../../src/config/settings.ts";
 import { formatProblem } from "../../src/text/problem.ts";
 import { memoryFiles } from "./memory-files.ts";
 
@@ -26,6 +26,14 @@ export async function settingsOf(
   const { settings, problems } = await load(argv, texts, environment);
   assert.ok(settings, problems.map(formatProblem).join("\n"));
   return settings;
+}
+
+/** The listeners, which must all be of TCP. */
+export function tcpListeners({ listeners }: Settings): TcpListenerSettings[] {
+  return listeners.map((listener) => {
+    assert.equal(listener.type, "tcp");
+    return listener;
+  });
 }
 
 export function headlines(loaded: Loaded): string[] {

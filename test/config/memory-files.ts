@@ -10,6 +10,7 @@ export function memoryFiles(texts: Readonly<Record<string, string>>): Files {
       if (text?.startsWith("!")) throw new Error(`${text.slice(1)}: permission denied`);
       return text;
     },
+    exists: (path) => Object.hasOwn(texts, path),
     list(directory) {
       const inside = Object.keys(texts).filter((path) => dirname(path) === directory);
       return inside.length === 0 ? undefined : inside.map((path) => path.slice(directory.length + 1)).reverse();

@@ -5,6 +5,7 @@ import { findOption } from "../../src/cli/options.ts";
 import { type Loaded, loadSettings } from "../../src/config/load.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { formatProblem } from "../../src/text/problem.ts";
+import { tcpListeners } from "./loading.ts";
 import { memoryFiles } from "./memory-files.ts";
 
 async function load(text: string, argv: readonly string[] = []): Promise<Loaded> {
@@ -84,18 +85,18 @@ test("the file as MQTT-Server ships it is taken with all warnings", async () => 
   ]);
   const settings = loaded.settings!;
   assert.deepEqual(
-    settings.listeners.map(({ host, port }) => [host, port]),
+    tcpListeners(settings).map(({ host, port }) => [host, port]),
     [["127.0.0.1", 1883]],
   );
   const { maximumQos, maximumPacketSize, keepAliveDefault, retain } = settings.options;
   assert.deepEqual([maximumQos, maximumPacketSize, keepAliveDefault, retain], [1, 262_144, 60, true]);
   const { clients, inflight, connectTimeoutMs, linkStallMs } = settings.limits;
   assert.deepEqual([clients, inflight, connectTimeoutMs, linkStallMs], [1000, 100, 30_000, 10_000]);
-  assert.deepEqual([settings.anonymous, settings.log], ["all", { level: "info", format: "text" }]);
+  assert.deepEqual([settings.auth.anonymous, settings.log], ["all", { level: "info", format: "text" }]);
   assert.deepEqual([settings.dataDir, settings.store, settings.warnings.length], ["/base/data", store("sqlite"), 5]);
 });
 
-const tcp = (settings: Settings) => settings.listeners.map(({ name, host, port }) => `${name} ${host} ${port}`);
+const tcp = (settings: Settings) => tcpListeners(settings).map(({ name, host, port }) => `${name} ${host} ${port}`);
 
 for (const [text, read, expected] of [
   ["", tcp, ["tcp 127.0.0.1 1883"]],
@@ -109,13 +110,13 @@ for (const [text, read, expected] of [
   ["server: {write_timeout: 5s}", (s: Settings) => s.limits.linkStallMs, 5000],
   ["server: {write_timeout: 0s}", (s: Settings) => s.limits.linkStallMs, 60_000],
   ["tls: {enabled: false, cert_file: x}", tcp, ["tcp 127.0.0.1 1883"]],
-  ["auth: {enabled: true, allow_anonymous: true}", (s: Settings) => s.anonymous, "all"],
-  ["auth: {enabled: true, allow_anonymous: false}", (s: Settings) => s.anonymous, "none"],
-  ["auth: {enabled: true}", (s: Settings) => s.anonymous, "local"],
-  ["auth: {enabled: false, allow_anonymous: true}", (s: Settings) => s.anonymous, "all"],
-  ["auth: {enabled: false, allow_anonymous: false}", (s: Settings) => s.anonymous, "local"],
-  ["auth: {allow_anonymous: false}", (s: Settings) => s.anonymous, "none"],
-  ["auth: {enabled: false, username_password_file: users}", (s: Settings) => s.anonymous, "local"],
+  ["auth: {enabled: true, allow_anonymous: true}", (s: Settings) => s.auth.anonymous, "all"],
+  ["auth: {enabled: true, allow_anonymous: false}", (s: Settings) => s.auth.anonymous, "none"],
+  ["auth: {enabled: true}", (s: Settings) => s.auth.anonymous, undefined],
+  ["auth: {enabled: false, allow_anonymous: true}", (s: Settings) => s.auth.anonymous, "all"],
+  ["auth: {enabled: false, allow_anonymous: false}", (s: Settings) => s.auth.anonymous, undefined],
+  ["auth: {allow_anonymous: false}", (s: Settings) => s.auth.anonymous, "none"],
+  ["auth: {enabled: false, username_password_file: users}", (s: Settings) => s.auth.anonymous, undefined],
   ["storage: {backend: memory, path: x/y}", (s: Settings) => [s.store, s.dataDir], [store("memory"), "/base/data"]],
   ["persistence: {backend: memory}", (s: Settings) => s.store, store("memory")],
   ["storage: {backend: bbolt}", (s: Settings) => [s.store, s.dataDir], [store("sqlite"), "/base/data"]],
@@ -155,10 +156,14 @@ for (const [text, warning] of [
   });
 }
 
+const NO_PASSWORD_FILE =
+  "username_password_file is not read: move its users into auth.json5 with mqtt-broker passwd import FILE, " +
+  "and remove this line";
+
 for (const [text, expected] of [
   ["tls: {enabled: true}", [`1:16: ${findOption("tls-port")!.notYet}`]],
   ["auth: {require_client_certs: true}", [`1:30: ${findOption("client-cert")!.notYet}`]],
-  ["auth: {username_password_file: users}", [`1:32: ${findOption("auth-file")!.notYet}`]],
+  ["auth: {username_password_file: users}", [`1:32: ${NO_PASSWORD_FILE}`]],
   [
     "storage: {backend: redis}",
     ["1:20: Redis is not part of this version: use the backend bbolt, for which the embedded store stands, or memory"],

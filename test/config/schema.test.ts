@@ -65,7 +65,7 @@ test("the whole example of a configuration is read", async () => {
   });
   const { clients, connectTimeoutMs, queuedBytes, linkStallMs } = settings.limits;
   assert.deepEqual([clients, connectTimeoutMs, queuedBytes, linkStallMs], [5, 5000, 1_048_576, 2500]);
-  assert.deepEqual([settings.anonymous, settings.log], ["none", { level: "trace", format: "json" }]);
+  assert.deepEqual([settings.auth.anonymous, settings.log], ["none", { level: "trace", format: "json" }]);
   assert.deepEqual([settings.dataDir, settings.plugins], ["/base/state", []]);
   assert.deepEqual(settings.store, {
     type: "memory",
@@ -79,7 +79,7 @@ test("the whole example of a configuration is read", async () => {
 
 for (const [text, expected] of [
   ["[]", ["1:1: A configuration is an object in braces, not []"]],
-  ["{", ["1:2: Not valid JSON5: invalid end of input"]],
+  ["{", ['1:1: The "{" that begins here is never closed']],
   ["{ mqtt: {\n  retian: true } }", ['2:3: Unknown key "retian"']],
   ["{ mqtt: 5 }", ["1:9: mqtt must be an object in braces, not 5"]],
   ["{ mqtt: { retain: 'true' } }", ['1:19: mqtt.retain must be true or false, not "true"']],
@@ -117,8 +117,35 @@ for (const [text, expected] of [
   ["{ listeners: [{ port: 1 }, { port: 1 }] }", ["1:28: Two listeners have the host :: and the port 1"]],
   ["{ listeners: [{ name: 'a', port: 1 }, { name: 'a', port: 2 }] }", ['1:39: Two listeners are called "a"']],
   ["{ listeners: [{ type: 'tls' }] }", [`1:15: ${findOption("tls-port")!.notYet}`]],
-  ["{ listeners: [{ type: 'unix', path: '/run/x' }] }", [`1:15: ${findOption("unix-socket")!.notYet}`]],
-  ["{ auth: { file: 'a' } }", [`1:17: ${findOption("auth-file")!.notYet}`]],
+  [
+    "{ listeners: [{ path: '/run/x' }] }",
+    ["1:23: listeners[0].path is for listeners of type unix; this one is of type tcp"],
+  ],
+  [
+    "{ listeners: [{ port: 1, type: 'unix', path: '/run/x' }] }",
+    ["1:23: listeners[0].port is for listeners of type tcp; this one is of type unix"],
+  ],
+  ["{ listeners: [{ type: 'unix' }] }", ["1:15: A listener of type unix needs a path"]],
+  [
+    "{ listeners: [{ type: 'unix', path: '/run/x', mode: 660 }] }",
+    ['1:53: listeners[0].mode must be permissions in octal digits and quotes, such as "0660", not 660'],
+  ],
+  [
+    "{ listeners: [{ type: 'unix', path: '/run/x', mode: '0680', group: '' }] }",
+    [
+      '1:53: listeners[0].mode must be permissions in octal digits and quotes, such as "0660", not "0680"',
+      '1:68: listeners[0].group must be the name or number of a group, not ""',
+    ],
+  ],
+  [
+    "{ listeners: [{ type: 'unix', path: '@x', group: 'y' }] }",
+    ["1:15: @x is a name without a file: mode, owner and group can only be given to a file"],
+  ],
+  [
+    "{ listeners: [{ type: 'unix', path: 'x' }, { type: 'unix', path: './x' }] }",
+    ["1:44: Two listeners have the path /base/x"],
+  ],
+  ["{ auth: { file: 'a' } }", ["1:17: /base/a does not exist"]],
   ["{ 'mqtt.retain': true }", ['1:3: Unknown key "mqtt.retain"']],
   [
     "{ __proto__: {}, constructor: 1, toString: {} }",
@@ -170,7 +197,7 @@ test("mistakes of all sources are reported together, in the order of reading", a
     "Unknown option --foo",
     'MQTT_BROKER_SYS needs true or false, not "x"',
     'mqtt-broker.json5:1:3: Unknown key "a"',
-    "conf.d/1.json5:1:4: Not valid JSON5: invalid end of input",
+    'conf.d/1.json5:1:1: The "{" that begins here is never closed',
     'conf.d/2.json5:1:3: Unknown key "c"',
     `--tls-port: ${findOption("tls-port")!.notYet}`,
   ]);

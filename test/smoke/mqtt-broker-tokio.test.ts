@@ -38,10 +38,8 @@ suite("the command lines of mqtt-broker-tokio's README", { concurrency: 4 }, () 
     },
   });
 
-  isRefused("--unix-socket /tmp/mqtt.sock", ["--unix-socket: Unix sockets are not part of this version", "--addr"]);
   isRefused("--tcp-port 1883 --ws-port 8080 --unix-socket /tmp/mqtt.sock", [
     "--ws-port: WebSocket listeners are not part of this version: use --tcp-port",
-    "--unix-socket: Unix sockets are not part of this version",
   ]);
   isRefused("--tcp-port 1883 --tls-port 8883 --server-crt server.crt --server-key server.key", [
     "--tls-port: TLS is not part of this version, and nothing falls back to plaintext",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect, createServer, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Duplex, duplexPair, PassThrough } from "node:stream";
@@ -16,6 +16,13 @@ describe("attachStream()", () => {
     const [stream] = duplexPair();
     const link = attachStream(stream, () => new Heard(), new Turn(), "inner");
     assert.deepEqual(link.peer, { address: "", local: true, listener: "inner", transport: "stream" });
+  });
+
+  it("takes a socket that has no other end yet for nobody on this machine", () => {
+    const socket = new Socket();
+    const link = attachStream(socket, () => new Heard(), new Turn(), "inner");
+    assert.deepEqual(link.peer, { address: "", local: false, listener: "inner", transport: "tcp" });
+    socket.destroy();
   });
 
   it("hands on what was waiting in the stream", async () => {
@@ -215,7 +222,7 @@ describe("ServerListener", () => {
     const client = connect(path);
     await once(client, "connect");
     await until("it was accepted", () => links.length === 1);
-    assert.deepEqual(links[0]!.peer, { address: "", local: true, listener: "inner", transport: "unix" });
+    assert.deepEqual(links[0]!.peer, { address: path, local: true, listener: "inner", transport: "unix" });
     links[0]!.destroy();
     client.destroy();
     await listener.close();
