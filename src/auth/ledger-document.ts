@@ -1,10 +1,12 @@
-import { type Document, type Path, TextError } from "../text/document.ts";
+import { type Path, TextError } from "../text/document.ts";
 import { parseJson5 } from "../text/json5-document.ts";
-import { formatProblem, type Problem, placelessProblem } from "../text/problem.ts";
+import { formatPlaced, formatProblem, type Problem } from "../text/problem.ts";
 import { suggest } from "../text/suggest.ts";
 import { parseYaml } from "../text/yaml-document.ts";
 import { isShared, isTopicFilter } from "../topic/name.ts";
+import { Complaints } from "./complaints.ts";
 import type { LedgerAclRule, LedgerAuthRule, LedgerPermission } from "./ledger-rules.ts";
+import { maskText } from "./mask.ts";
 
 const OPENING_BRACE = 0x7b;
 const KEYS = {
@@ -39,18 +41,34 @@ export interface ReadLedger {
 
 /** Checks rules that a program made, perhaps without a type checker. Throws LedgerError. */
 export function readLedger(value: unknown): ReadLedger {
-  return new LedgerReader(undefined, "").read(value);
+  return readAlone(new Complaints(undefined), value);
 }
 
 /** Reads and checks a file. Throws LedgerError. */
 export function parseLedger(bytes: Uint8Array, file: string): ReadLedger {
+  const text = textOf(bytes, file);
   try {
-    const text = textOf(bytes, file);
     const document = bytes[0] === OPENING_BRACE ? parseJson5(text, file) : parseYaml(text, file);
-    return new LedgerReader(document, text).read(document.value);
+    return readAlone(new Complaints(document), document.value);
   } catch (error) {
-    throw error instanceof TextError ? new LedgerError([error.toProblem()]) : error;
+    if (!(error instanceof TextError)) throw error;
+    throw new LedgerError([error.in(maskText(text)).toProblem()]);
   }
+}
+
+function readAlone(complaints: Complaints, value: unknown): ReadLedger {
+  const ledger = readLedgerAt(complaints, value, []);
+  const { problems } = complaints;
+  if (complaints.hasErrors) throw new LedgerError(problems);
+  return { ...ledger, warnings: problems.map((problem) => formatPlaced(problem, problem.message)) };
+}
+
+/**
+ * Reads a ledger that is the value at `path` of a larger document. What is wrong with it, and what is likely not meant so, is
+ * told to `complaints`; when that has errors, what is returned is of no use.
+ */
+export function readLedgerAt(complaints: Complaints, value: unknown, path: Path): ReadLedger {
+  return new LedgerReader(complaints, path).read(value);
 }
 
 function textOf(bytes: Uint8Array, file: string): string {
@@ -65,14 +83,12 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Walks through a value, gathers all that is wrong with it, and makes anew what is right. */
 class LedgerReader {
-  private readonly document: Document | undefined;
-  private readonly lines: readonly string[];
-  private readonly problems: Problem[] = [];
-  private readonly warnings: string[] = [];
+  private readonly complaints: Complaints;
+  private readonly base: Path;
 
-  constructor(document: Document | undefined, text: string) {
-    this.document = document;
-    this.lines = text.split(/\r\n|\n|\r/);
+  constructor(complaints: Complaints, base: Path) {
+    this.complaints = complaints;
+    this.base = base;
   }
 
   read(value: unknown): ReadLedger {
@@ -88,10 +104,9 @@ class LedgerReader {
         ...this.who(fields, path),
         filters: this.filters(fields.filters, [...path, "filters"]),
       })),
-      warnings: this.warnings,
+      warnings: [],
     };
-    if (this.problems.length > 0) throw new LedgerError(this.problems);
-    warnOfWhole(ledger);
+    if (!this.complaints.hasErrors) this.warnOfWhole(ledger);
     return ledger;
   }
 
@@ -148,8 +163,9 @@ class LedgerReader {
   private text(value: unknown, path: Path): string {
     if (value === undefined || value === null) return "";
     if (typeof value === "string") return value;
-    // YAML has read a number by now, and 007 would be 7.
-    this.complain(path, `Must be a text, not ${JSON.stringify(value)}`, "Put it in quotes");
+    // YAML has read a number by now, and 007 would be 7. A password is not shown, not even one that is wrong.
+    const shown = path.at(-1) === "password" ? `a ${typeof value}` : JSON.stringify(value);
+    this.complain(path, `Must be a text, not ${shown}`, "Put it in quotes");
     return "";
   }
 
@@ -178,37 +194,49 @@ class LedgerReader {
   private entries(value: unknown, path: Path): [string, unknown][] {
     if (value === undefined || value === null) return [];
     if (typeof value !== "object" || Array.isArray(value)) {
-      this.complain(path, `Must be an object, not ${JSON.stringify(value)}`);
+      // Not the value itself: somebody may have written a password in the place of a user.
+      this.complain(path, `Must be an object, not ${Array.isArray(value) ? "a list" : `a ${typeof value}`}`);
       return [];
     }
-    const { document } = this;
+    const { document } = this.complaints;
     const entries = Object.entries(value);
     if (document === undefined) return entries;
-    const placed = entries.map((entry) => ({ entry, at: document.atKey([...path, entry[0]]) }));
-    placed.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column);
-    for (const { entry, at } of placed) {
-      const source = (this.lines[at.line - 1] ?? "").slice(at.column - 1);
-      if (!isMisread(entry[0], source)) continue;
+    const placed = entries.map((entry) => ({ entry, start: document.keyStart([...this.base, ...path, entry[0]]) }));
+    placed.sort((a, b) => a.start - b.start);
+    for (const { entry, start } of placed) {
+      if (!isMisread(entry[0], document.text.slice(start, start + entry[0].length))) continue;
       this.complain([...path, entry[0]], `This key was read as ${JSON.stringify(entry[0])}`, "Put it in quotes", true);
     }
     return placed.map(({ entry }) => entry);
   }
 
   private complain(path: Path, message: string, hint?: string, key = false): void {
-    const { document } = this;
-    const at = key ? document?.atKey(path) : document?.at(path);
-    this.problems.push(
-      document === undefined || at === undefined
-        ? placelessProblem("error", `${pathText(path)}: ${message}`, hint)
-        : document.problem("error", at, message, hint),
-    );
+    const { complaints } = this;
+    const full = [...this.base, ...path];
+    const text = complaints.document === undefined ? `${pathText(full)}: ${message}` : message;
+    complaints.say("error", key ? complaints.atKey(full) : complaints.at(full), text, hint);
   }
 
   private warn(path: Path, message: string): void {
-    const { document } = this;
-    const at = document?.atKey(path);
-    const place = document === undefined || at === undefined ? "" : `${document.file}:${at.line}:${at.column}: `;
-    this.warnings.push(`${place}${pathText(path)} ${message}`);
+    const { complaints } = this;
+    const full = [...this.base, ...path];
+    complaints.say("warning", complaints.atKey(full), `${pathText(full)} ${message}`);
+  }
+
+  private warnOfWhole({ users, auth, acl }: ReadLedger): void {
+    const { complaints } = this;
+    const position = complaints.atKey(this.base);
+    const admits = [...users.values()].some(({ password, disallow }) => password !== "" && !disallow);
+    if (!admits && !auth.some(({ allow }) => allow)) {
+      complaints.say("warning", position, "Nobody is let in: no user and no auth rule does it");
+    }
+    const decides = acl.some(({ client, username, remote, filters }) => {
+      const isForAll = [client, username, remote].every((text) => text === "" || text === "*");
+      return isForAll && (filters.length === 0 || filters.some(([topicFilter]) => topicFilter === "#"));
+    });
+    if (decides) return;
+    const message = 'What no ACL rule matches is allowed; to deny it, end acl with { filters: { "#": 0 } }';
+    complaints.say("warning", position, message);
   }
 }
 
@@ -216,17 +244,6 @@ class LedgerReader {
 function isMisread(key: string, source: string): boolean {
   if (!/^(?:[-+.\d]|true$|false$|null$|Infinity$|NaN$)/.test(key)) return false;
   return !/^["']/.test(source) && !source.startsWith(key);
-}
-
-function warnOfWhole({ users, auth, acl, warnings }: ReadLedger): void {
-  const admits = [...users.values()].some(({ password, disallow }) => password !== "" && !disallow);
-  if (!admits && !auth.some(({ allow }) => allow)) warnings.push("Nobody is let in: no user and no auth rule does it");
-  const decides = acl.some(({ client, username, remote, filters }) => {
-    const isForAll = [client, username, remote].every((text) => text === "" || text === "*");
-    return isForAll && (filters.length === 0 || filters.some(([topicFilter]) => topicFilter === "#"));
-  });
-  if (decides) return;
-  warnings.push('What no ACL rule matches is allowed; to deny it, end acl with { filters: { "#": 0 } }');
 }
 
 /** "users.melon.acl", "auth[1].remote"; names that are not plain in brackets. */

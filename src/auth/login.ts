@@ -1,5 +1,6 @@
 import type { Identity, UserLimits } from "../core/access.ts";
 import type { Book } from "./book.ts";
+import type { LoginFailure } from "./login-failure.ts";
 import type { ReadUser } from "./read-auth.ts";
 
 /** Who a client is, by one book of rules: made when it connects, and anew when the rules change. */
@@ -12,6 +13,12 @@ export class Login implements Identity {
   readonly user: ReadUser | undefined;
   /** Groups beside @any, with their "@". */
   readonly groups: readonly string[];
+  /** Those of them that a token gave, and those it gave that are in no file: they may be when the rules change. */
+  readonly tokenGroups: readonly string[];
+  /** When the token ends that it logged in with, milliseconds since 1970: its connection must end then. Infinity: never. */
+  readonly expiresMs: number;
+  /** Why it got in as `unauthenticated` only; undefined for everybody else. */
+  readonly failure: LoginFailure | undefined;
   readonly book: Book;
   /** False for a client known from the store only: what it could be is not known. */
   readonly certain: boolean;
@@ -23,6 +30,9 @@ export class Login implements Identity {
     userName: string | undefined;
     user: ReadUser | undefined;
     groups: readonly string[];
+    tokenGroups?: readonly string[];
+    expiresMs?: number;
+    failure?: LoginFailure | undefined;
     book: Book;
     certain?: boolean;
   }) {
@@ -30,6 +40,9 @@ export class Login implements Identity {
     this.userName = given.userName;
     this.user = given.user;
     this.groups = given.groups;
+    this.tokenGroups = given.tokenGroups ?? [];
+    this.expiresMs = given.expiresMs ?? Number.POSITIVE_INFINITY;
+    this.failure = given.failure;
     this.book = given.book;
     this.certain = given.certain ?? true;
   }

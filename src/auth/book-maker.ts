@@ -1,0 +1,24 @@
+import type { AnonymousFrom } from "./attempt.ts";
+import type { Book } from "./book.ts";
+import { HashQueue } from "./hash-queue.ts";
+import { LedgerBook } from "./ledger-book.ts";
+import type { ReadAuth } from "./read-auth.ts";
+import { RuleBook } from "./rule-book.ts";
+
+/** Makes books of files that were found right. All of them check passwords in one line, so that its bounds hold for all. */
+export class BookMaker {
+  private readonly verifier = new HashQueue();
+  private readonly wallMs: () => number;
+
+  /** `wallMs`: milliseconds since 1970. */
+  constructor(wallMs: () => number) {
+    this.wallMs = wallMs;
+  }
+
+  /** `anonymous`: what the setting auth.allowAnonymous says in place of the file. */
+  make(auth: ReadAuth, anonymous: AnonymousFrom): Book {
+    const { verifier, wallMs } = this;
+    if (auth.ledger !== undefined) return new LedgerBook(auth.ledger, anonymous);
+    return new RuleBook(auth, { verifier, wallMs, anonymous });
+  }
+}
