@@ -1,17 +1,33 @@
 import { readFileSync } from "node:fs";
-import { allowAll, allowLocal, denyAll } from "./auth/anonymous.ts";
+import { controlPath } from "./admin/control-path.ts";
+import { ControlSocket } from "./admin/control-socket.ts";
+import { operations } from "./admin/operations.ts";
+import { AuthFile } from "./auth/auth-file.ts";
+import { BookMaker } from "./auth/book-maker.ts";
+import { Guard } from "./auth/guard.ts";
+import { TrafficFile } from "./auth/traffic-file.ts";
+import { TrafficRecord } from "./auth/traffic-record.ts";
 import type { ListenerSettings, Settings } from "./config/settings.ts";
-import type { Access } from "./core/access.ts";
 import type { Limits } from "./core/limits.ts";
 import type { Clock, Listener, Log } from "./core/ports.ts";
 import type { Store } from "./core/store.ts";
+import { watchFiles } from "./os/file-watch.ts";
 import { loadPlugin } from "./plugin/load.ts";
-import { RunningBroker } from "./running-broker.ts";
+import { type Companion, RunningBroker } from "./running-broker.ts";
 import { TcpListener } from "./transport/tcp.ts";
 import type { Turn } from "./transport/turn.ts";
+import { UnixListener } from "./transport/unix.ts";
 
 /** File descriptors that are not clients: listeners, log, standard streams, epoll and the like. */
 const DESCRIPTORS_RESERVED = 48;
+
+/** What runs, as far as somebody outside has to do with it. */
+export interface Composed {
+  broker: RunningBroker;
+  auth: AuthFile;
+  guard: Guard;
+  traffic: TrafficRecord;
+}
 
 /**
  * Joins the parts that the settings ask for; `start()` is the caller's. Rejects with a message for the user when a
@@ -22,12 +38,19 @@ export async function composeBroker(
   log: Log,
   clock: Clock,
   onStoreFailed: (error: Error) => void,
-): Promise<RunningBroker> {
+): Promise<Composed> {
+  const auth = authOf(settings, log, clock);
+  const guard = new Guard({ nowMs: () => clock.nowMs(), wallMs: () => clock.wallMs(), log, limits: settings.limits });
+  const traffic = new TrafficRecord(() => clock.wallMs());
+  auth.guard = guard;
+  auth.observer = traffic;
   const hooks = await Promise.all(settings.plugins.map(loadPlugin));
   const broker = new RunningBroker({
     options: { ...settings.options, dailyBudgetBytes: settings.store.dailyBudgetBytes },
     limits: withinDescriptors(settings.limits, log),
-    access: accessOf(settings),
+    access: auth,
+    // Without a folder of its own the broker keeps nothing.
+    companions: settings.store.type === "sqlite" ? [auth, new TrafficFile(traffic, settings.dataDir, log)] : [auth],
     hooks,
     log,
     clock,
@@ -37,7 +60,27 @@ export async function composeBroker(
     onStoreFailed,
   });
   for (const listener of settings.listeners) await broker.addListener(listenerOf(listener, broker.turn, log));
-  return broker;
+  return { broker, auth, guard, traffic };
+}
+
+/** What commands such as `mqtt-broker banned` ask. To be started when the broker has, which makes the folder. */
+export function composeControl(
+  { store, dataDir }: Settings,
+  { guard, traffic }: Composed,
+  reload: () => Promise<void>,
+  log: Log,
+): Companion {
+  const folder = store.type === "sqlite" ? dataDir : undefined;
+  return new ControlSocket({
+    path: controlPath(folder, process.env.RUNTIME_DIRECTORY),
+    operations: operations({
+      traffic: () => traffic.lines(),
+      banned: () => guard.list(),
+      lift: (address) => guard.lift(address),
+      reload,
+    }),
+    log,
+  });
 }
 
 /** Each kind is loaded when it is asked for. */
@@ -57,20 +100,26 @@ async function storeOf({ store, dataDir }: Settings, log: Log): Promise<Store | 
 }
 
 function listenerOf(settings: ListenerSettings, turn: Turn, log: Log): Listener {
-  const { name, host, port, noDelay, keepAliveSeconds, reusePort } = settings;
+  const { name } = settings;
   const onError = (error: Error): void => log.error("Cannot accept", { listener: name, reason: error.message });
+  if (settings.type === "unix") {
+    const { path, mode, owner, group } = settings;
+    return new UnixListener({ name, path, mode, owner, group, turn, onError });
+  }
+  const { host, port, noDelay, keepAliveSeconds, reusePort } = settings;
   return new TcpListener({ name, host, port, turn, noDelay, keepAliveSeconds, reusePort, onError });
 }
 
-function accessOf(settings: Settings): Access {
-  switch (settings.anonymous) {
-    case "all":
-      return allowAll();
-    case "local":
-      return allowLocal();
-    case "none":
-      return denyAll();
-  }
+function authOf({ auth }: Settings, log: Log, clock: Clock): AuthFile {
+  const wallMs = (): number => clock.wallMs();
+  const books = new BookMaker(wallMs);
+  return new AuthFile(auth, {
+    log,
+    wallMs,
+    workingDirectory: process.cwd(),
+    watch: (paths, changed) => watchFiles(paths, changed, log),
+    bookOf: (read, anonymous) => books.make(read, anonymous),
+  });
 }
 
 /**

@@ -1,4 +1,9 @@
+import { resolve } from "node:path";
 import { allowLocal } from "./auth/anonymous.ts";
+import { AuthAccess } from "./auth/auth-access.ts";
+import { AuthFile } from "./auth/auth-file.ts";
+import { BookMaker } from "./auth/book-maker.ts";
+import { Guard } from "./auth/guard.ts";
 import type { LedgerAccess } from "./auth/ledger.ts";
 import type { Access } from "./core/access.ts";
 import type { Hook } from "./core/hooks.ts";
@@ -7,10 +12,21 @@ import { type BrokerOptions, defaultOptions } from "./core/options.ts";
 import type { Clock, Log } from "./core/ports.ts";
 import type { Store } from "./core/store.ts";
 import { HostClock } from "./os/clock.ts";
+import { watchFiles } from "./os/file-watch.ts";
 import { type Parts, RunningBroker } from "./running-broker.ts";
+import type { Problem } from "./text/problem.ts";
 
 // The public face of the package: what a program that embeds the broker needs, and nothing else.
 export { allowAll, allowLocal, denyAll } from "./auth/anonymous.ts";
+export type {
+  AuthRules,
+  Conditions,
+  GroupEntry,
+  Method,
+  RuleEntry,
+  RuleNames,
+  UserEntry,
+} from "./auth/auth-rules.ts";
 export { type LedgerAccess, ledger, ledgerFrom } from "./auth/ledger.ts";
 export { LedgerError } from "./auth/ledger-document.ts";
 export type {
@@ -21,15 +37,16 @@ export type {
   LedgerRules,
   LedgerUser,
 } from "./auth/ledger-rules.ts";
+export { AuthRulesError, authRules, type RulesAccess } from "./auth/rules-access.ts";
 export { PacketType, type ProtocolVersion, type Qos } from "./codec/constants.ts";
 export { type Packet, Publish, type PublishProperties, type Will } from "./codec/packet.ts";
 export { ReasonCode } from "./codec/reason.ts";
-export type { Access } from "./core/access.ts";
+export type { Access, Grant, Identity, UserLimits, Verdict } from "./core/access.ts";
 export { BATCH_HEAD_BYTES, Batch, BatchOp, BatchReader } from "./core/batch.ts";
 export type { Client } from "./core/client.ts";
 export type { SysInfo } from "./core/counters.ts";
 export { type Admission, type AuthAnswer, type Hook, IGNORE, type Refusal, refuse } from "./core/hooks.ts";
-export type { Accept, Clock, Link, LinkHandler, Listener, Log, Peer } from "./core/ports.ts";
+export type { Accept, Clock, Link, LinkHandler, Listener, Log, Peer, PeerCertificate } from "./core/ports.ts";
 export {
   STORE_KEY_MAX,
   STORE_TABLES,
@@ -52,6 +69,7 @@ export type { StoreTools } from "./store/module.ts";
 export type { NineOperations, NineOptions, OperationsMessage, OperationsSession } from "./store/nine-operations.ts";
 export { type StoreOperations, storeFromOperations } from "./store/operations.ts";
 export type { SqliteStoreOptions } from "./store/sqlite/store.ts";
+export type { Problem } from "./text/problem.ts";
 export { attachStream } from "./transport/stream.ts";
 export { TcpListener, type TcpListenerOptions } from "./transport/tcp.ts";
 export type { Turn } from "./transport/turn.ts";
@@ -111,18 +129,50 @@ export function createBroker(given: CreateBrokerOptions = {}): RunningBroker {
     log,
     clock: given.clock ?? new HostClock(),
     ticks: given.clock === undefined,
+    companions: access instanceof AuthFile ? [access] : [],
     store: given.store,
     storeRequired: given.storeRequired ?? false,
     onStoreFailed: given.onStoreFailed ?? nothing,
   };
   checkOptions(parts.options, defaults);
   for (const warning of access.warnings ?? []) log.warn(warning);
+  if (access instanceof AuthFile) access.log = log;
+  if (access instanceof AuthAccess) {
+    const { clock, limits } = parts;
+    access.guard ??= new Guard({ nowMs: () => clock.nowMs(), wallMs: () => clock.wallMs(), log, limits });
+  }
   return new RunningBroker(parts);
 }
 
-/** Will be the access rules of `auth.json5`. Throws, since this version has none. */
-export function authFile(path: string): Access {
-  throw new Error(`Cannot use ${path}: auth.json5 is not part of this version yet; use ledger() or ledgerFrom()`);
+/** The access rules of a file, followed while the broker runs. */
+export interface FileAccess extends Access {
+  /** What the last reading found: errors, warnings and notes. Empty before the broker starts. */
+  readonly problems: readonly Problem[];
+  /** Reads the file again, as after a change; not needed where the system tells of changes. Never rejects. */
+  reload(): Promise<void>;
+}
+
+/**
+ * The access rules of an `auth.json5`. The broker reads it when it starts and follows it from then on: what is changed holds
+ * within a second, what is wrong is logged and changes nothing. A file that is wrong at the start lets in only clients on Unix
+ * sockets, and without a file only clients on this machine get in until there is one. For one broker.
+ */
+export function authFile(path: string): FileAccess {
+  const wallMs = Date.now;
+  const books = new BookMaker(wallMs);
+  const file: AuthFile = new AuthFile(
+    { candidates: [resolve(path)], anonymous: undefined },
+    {
+      log: SILENT,
+      wallMs,
+      workingDirectory: process.cwd(),
+      watch: (paths, changed) =>
+        watchFiles(paths, changed, { warn: (message, fields) => file.log.warn(message, fields) }),
+      bookOf: (auth, anonymous) => books.make(auth, anonymous),
+      certificatesVerified: true,
+    },
+  );
+  return file;
 }
 
 function checkedLimits(given: Partial<Limits>): Limits {

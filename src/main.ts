@@ -35,6 +35,14 @@ async function main(argv: readonly string[]): Promise<number> {
       const { storeTools } = await import("./store/sqlite/commands.ts");
       return runStore(line.rest, io, hostFiles(), storeTools);
     }
+    case "passwd":
+      return (await import("./cli/passwd.ts")).runPasswd(line.rest, io, hostFiles());
+    case "auth":
+      return (await import("./cli/auth.ts")).runAuth(line.rest, io, hostFiles());
+    case "explain":
+      return (await import("./cli/explain.ts")).runExplain(line.rest, io, hostFiles());
+    case "banned":
+      return (await import("./cli/banned.ts")).runBanned(line.rest, io, hostFiles());
     case "run":
       return runBroker(line);
   }
@@ -47,5 +55,6 @@ async function runBroker(line: CommandLine): Promise<number> {
     for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
     return 2;
   }
-  return (await import("./cli/run.ts")).run(settings);
+  const reread = () => loadSettings(line, process.env, hostFiles());
+  return (await import("./cli/run.ts")).run(settings, reread);
 }

@@ -41,8 +41,18 @@ export interface Parts {
   store?: Store | undefined;
   /** The broker does not start when nothing can be kept in `store`; else it serves from memory, and says so. */
   storeRequired?: boolean;
+  /** Started before anything is restored or accepted, in this order, and stopped when the broker has. */
+  companions?: readonly Companion[];
   /** The store's own mistake: what it had not answered for is not kept, and the process should end. */
   onStoreFailed?: (error: Error) => void;
+}
+
+/** What lives as long as the broker runs, beside it. */
+export interface Companion {
+  /** Rejects when the broker cannot start without it. */
+  start(): Promise<void>;
+  /** Also when it was never started. Idempotent. */
+  stop(): void | Promise<void>;
 }
 
 /** A session as the library shows it. */
@@ -66,6 +76,7 @@ export class RunningBroker {
   private readonly timer: HostTimer;
   private readonly log: Log;
   private readonly storeRequired: boolean;
+  private readonly companions: readonly Companion[];
   private readonly listeners: Listener[] = [];
   private readonly accept: Accept = (link) => this.core.accept(link);
   private state: "new" | "started" | "stopped" = "new";
@@ -91,6 +102,7 @@ export class RunningBroker {
       },
     });
     this.storeRequired = parts.storeRequired ?? false;
+    this.companions = parts.companions ?? [];
     this.inlineClient = this.core.inlineClient;
   }
 
@@ -103,6 +115,7 @@ export class RunningBroker {
     if (this.state !== "new") throw new Error(`Cannot start: already ${this.state}`);
     this.state = "started";
     try {
+      for (const companion of this.companions) await companion.start();
       if (this.core.archive !== undefined) await this.load();
       this.core.start();
       // A copy, since listeners that are added meanwhile are opened by whoever adds them.
@@ -251,6 +264,7 @@ export class RunningBroker {
     this.core.stop();
     this.turn.flush();
     await this.core.close();
+    for (const companion of this.companions) await companion.stop();
     this.timer.close();
     this.core.hooks.notify("onStopped");
   }

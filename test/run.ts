@@ -25,6 +25,7 @@ const SUITES: readonly Suite[] = [
   { name: "transport", budgetSeconds: 40 },
   { name: "store", budgetSeconds: 90 },
   { name: "auth", budgetSeconds: 20 },
+  { name: "admin", budgetSeconds: 20 },
   { name: "plugin", budgetSeconds: 20 },
   { name: "library", budgetSeconds: 30 },
   { name: "cli", budgetSeconds: 90 },

@@ -21,11 +21,6 @@ export class Complaints {
     this.document = document;
   }
 
-  /** So many errors that nobody will see the next one: no need to think about hints any more. */
-  get isFull(): boolean {
-    return this.counts.error >= PROBLEMS_MAX;
-  }
-
   get hasErrors(): boolean {
     return this.errorCount > 0;
   }

@@ -64,7 +64,9 @@ export class Fields {
       if (known.includes(key)) continue;
       const nearest = suggest(key, known);
       const hint = nearest === undefined ? `Known here: ${known.join(", ")}` : `Did you mean "${nearest}"?`;
-      this.say("error", key, `${this.label} has an unknown key ${quote(key)}`, hint, true);
+      // What is no name may be something else that slipped in where a key is expected.
+      const shown = /^[\w$-]{1,32}$/.test(key) ? ` ${quote(key)}` : "";
+      this.say("error", key, `${this.label} has an unknown key${shown}`, hint, true);
     }
   }
 

@@ -123,14 +123,13 @@ export class Guard {
   /**
    * A login by password, certificate or token succeeded; not for anonymous clients. What failed under this user name is
    * forgiven, what others tried at its address is not, or somebody with an account of his own could guess for ever.
-   * `userName` as it was given to `failed`, "" for none; left out, everything is forgiven.
    */
-  succeeded(peer: Peer, userName?: string): void {
+  succeeded(peer: Peer, userName: string | undefined): void {
     const address = networkOf(peer.address);
     const suspect = this.suspects.get(address);
     if (suspect === undefined) return;
-    const forgiven = userName?.slice(0, USER_NAME_MAX);
-    suspect.failures = suspect.failures.filter((failure) => forgiven !== undefined && failure.userName !== forgiven);
+    const forgiven = (userName ?? "").slice(0, USER_NAME_MAX);
+    suspect.failures = suspect.failures.filter((failure) => failure.userName !== forgiven);
     if (suspect.failures.length === 0 && suspect.bans === 0) this.suspects.delete(address);
   }
 

@@ -10,12 +10,22 @@ const OPEN_KEYS: ReadonlySet<string> = new Set(
   retain explainToClients whenRevoked authentication authorization ledger users auth acl username client remote disallow
   filters`.split(/\s+/),
 );
+/** What has objects in it: a text in the place of one may be anything. */
+const CONTAINERS: ReadonlySet<string> = new Set([
+  "authentication",
+  "group",
+  "groups",
+  "authorization",
+  "users",
+  "auth",
+  "acl",
+]);
 const SECRET_KEY = /pas|pw|digest|hash|salt|secret|token|key$/i;
 
 /** The document's text with everything covered that is or may be a secret. */
 export function maskSecrets({ text, root }: Document): string {
   const ranges: PlacedNode[] = [];
-  collect(root, text, false, ranges);
+  collect(root, text, false, false, ranges);
   ranges.sort((a, b) => a.start - b.start);
   let masked = "";
   let at = 0;
@@ -27,11 +37,18 @@ export function maskSecrets({ text, root }: Document): string {
   return masked + text.slice(at);
 }
 
-function collect({ children }: PlacedNode, text: string, isSecret: boolean, ranges: PlacedNode[]): void {
+function collect(
+  { children }: PlacedNode,
+  text: string,
+  isSecret: boolean,
+  inContainer: boolean,
+  ranges: PlacedNode[],
+): void {
   for (const [key, child] of children) {
     const covers = isSecret || (typeof key === "string" && isSecretKey(key));
-    if (child.children.size > 0) collect(child, text, covers, ranges);
-    else if (covers || (typeof key === "string" && !OPEN_KEYS.has(key) && isText(text, child))) ranges.push(child);
+    const isOpen = typeof key === "number" ? !inContainer : OPEN_KEYS.has(key);
+    if (child.children.size > 0) collect(child, text, covers, CONTAINERS.has(String(key)), ranges);
+    else if (covers || (!isOpen && isText(text, child))) ranges.push(child);
   }
 }
 
@@ -45,8 +62,8 @@ function isSecretKey(key: string): boolean {
 }
 
 const SECRET_KEYS: ReadonlySet<string> = new Set(["password", "digest", "salt", "hash", "key"]);
-/** Texts in quotes, which end with their line at the latest; words; and what separates them. */
-const TOKEN = /"(?:\\[\s\S]|[^"\\\r\n])*"?|'(?:\\[\s\S]|[^'\\\r\n])*'?|[^\s{}[\],:="']+|[{}[\],\r\n]/g;
+/** Texts in quotes, words, and what separates them. A quote without another in its line counts for nothing. */
+const TOKEN = /"(?:\\[\s\S]|[^"\\\r\n])*"|'(?:\\[\s\S]|[^'\\\r\n])*'|[^\s{}[\],:="']+|[{}[\],\r\n]/g;
 const IS_KEY = /[^\S\r\n]*[:=]/y;
 
 /**
@@ -71,6 +88,8 @@ export function maskText(text: string): string {
       depth = 0;
       return token;
     }
+    // With a quote missing, what stands between texts looks like a text, and the texts do not.
+    if (/[:=][^\S\r\n]*$|,\s/.test(word)) isOpen = false;
     const isShown = isOpen || !/[\p{L}\p{N}]/u.test(word);
     if (depth === 0) isOpen = false;
     return isShown ? token : cover(token);

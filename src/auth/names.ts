@@ -76,7 +76,7 @@ export class Names {
   }
 
   private guess(name: string): string {
-    if (this.complaints.isFull || this.comparisons <= 0) return "";
+    if (this.comparisons <= 0) return "";
     this.comparisons -= this.users.size + this.groups.size;
     const nearest = suggest(name, [...this.users, ...this.groups]);
     return nearest === undefined || nearest === "*" ? "" : ` (did you mean ${quote(nearest)}?)`;

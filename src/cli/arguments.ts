@@ -5,23 +5,30 @@ import { describeType, parseValue, quoteValue } from "../config/value.ts";
 import { type Problem, placelessProblem } from "../text/problem.ts";
 import { suggest } from "../text/suggest.ts";
 import { environmentName, findOption, namesOf, OPTIONS, type Option } from "./options.ts";
+import { isRehearsal } from "./rehearsal-words.ts";
 
 /** Commands and what they do, in the order of the help. */
 export const COMMANDS = {
   run: "Run the broker; the default",
-  check: "Read the configuration, report every mistake, and say what would listen",
+  check:
+    "Read the configuration, report every mistake, and say what would listen; with --against-traffic FILE, whom a new " +
+    "auth.json5 would deny or allow something",
   pub: "Publish a message",
   sub: "Subscribe and print messages",
   rr: "Send a request and print the response",
   client: "Talk to a broker interactively",
   store: "Inspect, verify, back up, restore, repair or compact what is kept on disk",
+  passwd: "Add, list, remove and verify users, or take them over from Mosquitto",
+  auth: "Make a file of users and rules from Mosquitto's or mochi's, or from what was used",
+  explain: "Say whether a user may use a topic, and which rule decides",
+  banned: "Show the addresses that the running broker has banned, or lift a ban",
 } as const;
 export type Command = keyof typeof COMMANDS;
 
 /** With an error among the problems the command must not start (exit 2). */
 export interface CommandLine extends GivenLayers {
   command: Command | "help" | "version";
-  /** The arguments after `pub`, `sub`, `rr`, `client` and `store`, which read them themselves. */
+  /** The arguments after a command that reads them itself: every one but `run` and `check` (but check --against-traffic). */
   rest: readonly string[];
 }
 
@@ -59,7 +66,9 @@ export function parseCommandLine(
     start = 1;
     readCommand(line, first);
   }
-  if (line.command !== "run" && line.command !== "check") {
+  // A rehearsal is another thing than checking the configuration, and has options of its own.
+  const readsItself = line.command !== "run" && line.command !== "check";
+  if (readsItself || (line.command === "check" && isRehearsal(argv))) {
     line.rest = argv.slice(start);
     return line;
   }

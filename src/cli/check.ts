@@ -3,13 +3,15 @@ import { formatDurability } from "../config/durability.ts";
 import type { Files } from "../config/files.ts";
 import { loadSettings } from "../config/load.ts";
 import { type ListenerSettings, type Settings, STORE_FILE } from "../config/settings.ts";
-import { formatProblem } from "../text/problem.ts";
+import { formatProblem, type Problem } from "../text/problem.ts";
 import { formatSize } from "../text/size.ts";
 import type { CommandLine } from "./arguments.ts";
+import { checkAuth } from "./check-auth.ts";
+import { rehearseFile } from "./rehearse.ts";
 
 /**
  * `mqtt-broker check`: loads everything as `run` does, opens nothing, and writes every problem with its place.
- * Returns the exit code: 0, or 2 when `run` would refuse to start.
+ * Returns the exit code: 0, or 2 when something is wrong with the configuration or with the file of users and rules.
  */
 export async function check(
   commandLine: CommandLine,
@@ -17,29 +19,39 @@ export async function check(
   files: Files,
   write: (text: string) => void,
 ): Promise<number> {
+  if (commandLine.rest.length > 0) return await rehearseFile(commandLine.rest, environment, files, write);
   const { settings, problems } = await loadSettings(commandLine, environment, files);
   for (const problem of problems) write(`${formatProblem(problem)}\n`);
   if (settings === undefined) {
-    const errors = problems.filter(({ severity }) => severity === "error").length;
-    write(`Configuration is not valid: ${errors} ${errors === 1 ? "error" : "errors"}\n`);
+    write(`Configuration is not valid: ${counts(problems)}\n`);
     return 2;
   }
-  write(`Configuration is valid\n${summary(settings)}`);
+  const auth = await checkAuth(settings.auth, files.workingDirectory);
+  for (const problem of auth.problems) write(`${formatProblem(problem)}\n`);
+  if (auth.lines === undefined) {
+    write(`${auth.name} is not valid: ${counts(auth.problems)}\n`);
+    return 2;
+  }
+  write(`Configuration is valid\n${summary(settings, auth.lines)}`);
+  if (auth.problems.length > 0) write(`${auth.name} can be used, with ${counts(auth.problems)}\n`);
   return 0;
 }
 
-const ANONYMOUS = {
-  local: "from this machine only",
-  all: "from everywhere",
-  none: "not let in",
-} as const;
+/** "2 errors, 1 warning"; what there is none of is left out. */
+function counts(problems: readonly Problem[]): string {
+  const parts = (["error", "warning", "note"] as const).map((severity) => {
+    const count = problems.filter((problem) => problem.severity === severity).length;
+    return count === 0 ? "" : `${count} ${severity}${count === 1 ? "" : "s"}`;
+  });
+  return parts.filter((part) => part !== "").join(", ");
+}
 
-function summary(settings: Settings): string {
-  const { listeners, files, anonymous } = settings;
+function summary(settings: Settings, auth: readonly string[]): string {
+  const { listeners, files } = settings;
   const lines = [
     `Files read: ${files.length === 0 ? "none" : files.join(", ")}`,
     ...listeners.map((listener) => `Would listen on ${listenerUrl(listener)}`),
-    `Clients without a user name: ${ANONYMOUS[anonymous]}`,
+    ...auth,
     ...storage(settings),
   ];
   return lines.map((line) => `${line}\n`).join("");
@@ -60,6 +72,8 @@ function storage({ store, dataDir, options: { durability } }: Settings): string[
   ];
 }
 
-function listenerUrl({ type, host, port }: ListenerSettings): string {
+function listenerUrl(listener: ListenerSettings): string {
+  if (listener.type === "unix") return `unix:${listener.path}`;
+  const { type, host, port } = listener;
   return `${type}://${host.includes(":") ? `[${host}]` : host}:${port === 0 ? "(a free port)" : port}`;
 }

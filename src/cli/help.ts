@@ -17,7 +17,7 @@ export function renderHelp(): string {
     "",
     "Usage: mqtt-broker [COMMAND] [OPTIONS]",
     "",
-    "Commands (pub, sub, rr, client and store have a --help of their own):",
+    "Commands (all but run and check have a --help of their own):",
     ...Object.entries(COMMANDS).flatMap(([name, help]) => entry(`  ${name}`, help)),
   ];
   for (const group of OPTION_GROUPS) {

@@ -9,9 +9,6 @@ const UINT32_MAX = 4_294_967_295;
 const NO_TLS =
   "TLS is not part of this version, and nothing falls back to plaintext: use --tcp-port in a network that you trust, such as a VPN";
 const NO_WEBSOCKET = "WebSocket listeners are not part of this version: use --tcp-port";
-const NO_AUTH_FILE =
-  "users and rules are not part of this version, and the file is not ignored in silence: move it away, " +
-  "then only clients on this machine get in (or everybody with --allow-anonymous)";
 const ONE_LOOP = "one event loop serves all connections";
 const NO_BUFFER_SIZE =
   "Node.js cannot set it: set SendBuffer= or ReceiveBuffer= of a systemd socket, or net.ipv4.tcp_*mem";
@@ -105,8 +102,7 @@ export const OPTION_TABLE: readonly Option[] = [
     type: { kind: "file" },
     metavar: "PATH",
     repeatable: true,
-    help: "Listen for MQTT on a Unix socket",
-    notYet: "Unix sockets are not part of this version: use --addr 127.0.0.1:1883",
+    help: "Listen for MQTT on a Unix socket, for the user and group of the broker; @NAME is a name without a file, for everybody on this machine",
   },
 
   {
@@ -195,7 +191,7 @@ export const OPTION_TABLE: readonly Option[] = [
     group: "Who may connect",
     key: "auth.allowAnonymous",
     type: { kind: "boolean", words: ["local"] },
-    default: "local",
+    defaultText: "as auth.json5 says, and local without one",
     help: "Let in clients without a user name: from everywhere, from nowhere, or from this machine only",
   },
   {
@@ -205,8 +201,7 @@ export const OPTION_TABLE: readonly Option[] = [
     type: { kind: "file" },
     metavar: "FILE",
     defaultText: "auth.json5 beside the configuration, else ./auth.json5",
-    help: "Users, groups and rules, JSON5",
-    notYet: NO_AUTH_FILE,
+    help: "Users, groups and rules, JSON5; a change takes effect within a second",
   },
 
   {

@@ -1,37 +1,47 @@
-import { composeBroker } from "../compose.ts";
+import { type Composed, composeBroker, composeControl } from "../compose.ts";
+import type { Loaded } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Log } from "../core/ports.ts";
 import { HostClock } from "../os/clock.ts";
 import { openLog } from "../os/log.ts";
 import { MemoryReturn } from "../os/memory.ts";
 import { watchSignals } from "../os/signals.ts";
-import type { RunningBroker } from "../running-broker.ts";
+import { Reloader } from "./reload.ts";
 
 const STOP_MS_MAX = 4_500;
 
-/** Runs the broker until a signal ends it. Resolves with the exit code: 0 stopped as asked, 1 failed to start. */
-export async function run(settings: Settings): Promise<number> {
+/**
+ * Runs the broker until a signal ends it. `reread` loads the settings anew. Resolves with the exit code: 0 stopped as asked,
+ * 1 failed to start.
+ */
+export async function run(settings: Settings, reread: () => Promise<Loaded>): Promise<number> {
   const clock = new HostClock(settings.store.clock);
   const log = openLog({ clock, ...settings.log });
   for (const file of settings.files) log.info(`Configuration read from ${file}`);
   for (const warning of settings.warnings) log.warn(warning);
-  let broker: RunningBroker;
+  let composed: Composed;
   try {
     // What is not on disk was not acknowledged, so ending loses nothing; whoever restarts us goes on from there.
-    broker = await composeBroker(settings, log, clock, () => process.exit(1));
-    await broker.start();
+    composed = await composeBroker(settings, log, clock, () => process.exit(1));
+    await composed.broker.start();
   } catch (error) {
     log.error(error instanceof Error ? error.message : String(error));
     return 1;
   }
   const memory = new MemoryReturn();
   memory.start();
-  const exitCode = await untilStopped(broker, log);
+  const reloader = new Reloader(settings, reread, composed.auth, log);
+  reloader.start();
+  const control = composeControl(settings, composed, () => reloader.reload("Asked for"), log);
+  await control.start();
+  const exitCode = await untilStopped(composed, reloader, log);
+  await control.stop();
+  reloader.stop();
   memory.stop();
   return exitCode;
 }
 
-function untilStopped(broker: RunningBroker, log: Log): Promise<number> {
+function untilStopped({ broker }: Composed, reloader: Reloader, log: Log): Promise<number> {
   return new Promise((resolve) => {
     const crash = (error: unknown): void => {
       log.error("Stopping after an internal error", { reason: error instanceof Error ? error.stack : String(error) });
@@ -46,7 +56,7 @@ function untilStopped(broker: RunningBroker, log: Log): Promise<number> {
         setTimeout(() => process.exit(0), STOP_MS_MAX).unref();
         void broker.stop().then(() => resolve(0));
       },
-      reload: () => log.info("SIGHUP: nothing to read again yet; restart to take up a changed configuration"),
+      reload: () => void reloader.reload("SIGHUP"),
     });
   });
 }

@@ -9,7 +9,7 @@ import type { Files } from "./files.ts";
 import { type Assignment, DURABILITY_KEY, type Layer, layerKey, type Origin } from "./layer.ts";
 import { PUBLIC_LIMITS } from "./limit-names.ts";
 import { completeListeners } from "./listener.ts";
-import type { Anonymous, LogFormat, Settings, StoreSettings } from "./settings.ts";
+import type { Anonymous, AuthSettings, LogFormat, Settings, StoreSettings } from "./settings.ts";
 import type { Value } from "./value.ts";
 
 export interface BuildContext {
@@ -17,6 +17,10 @@ export interface BuildContext {
   files: Files;
   /** The configuration files that were read. */
   read: string[];
+  /** Absolute paths where configuration was looked for. */
+  places: string[];
+  /** Where a file of users and rules may be when none is named. */
+  authPlaces: string[];
   /** Gets what is refused, and what is accepted without effect. */
   problems: Problem[];
 }
@@ -35,26 +39,27 @@ export function buildSettings(merged: Layer, context: BuildContext): Settings {
       keepAliveSeconds: pick.value("socket.keepAliveTime", 0),
       reusePort: pick.value("socket.reusePort", false),
     },
+    files.workingDirectory,
     problems,
   );
-  const anonymous = anonymousOf(pick.value<boolean | string>("auth.allowAnonymous", "local"));
-  if (anonymous === "all") warnAnonymous(values.get("auth.allowAnonymous")!.at(-1)!, problems);
   const plugins = pick.paths("plugins", files, problems);
   const dataDir = pick.path("dataDir") ?? defaultDataDir(context);
   return {
     options: optionsOf(pick),
     limits: limitsOf(pick),
     listeners,
-    anonymous,
+    auth: authOf(pick, context),
     log: { level: pick.value<LogLevel>("log.level", "info"), format: pick.value<LogFormat>("log.format", "auto") },
     plugins,
     dataDir,
     store: storeOf(pick, files, problems),
     files: context.read,
+    places: context.places,
     warnings: problems
       .filter(({ severity }) => severity === "warning")
       .map((problem) => formatPlaced(problem, problem.message)),
     sources: sourcesOf(merged),
+    given: givenOf(merged),
   };
 }
 
@@ -79,7 +84,7 @@ class Picker {
     this.workingDirectory = workingDirectory;
   }
 
-  value<T extends Value>(key: string, otherwise: T): T {
+  value<T extends Value | undefined>(key: string, otherwise: T): T {
     return (this.values.get(key)?.at(-1)?.value as T | null | undefined) ?? otherwise;
   }
 
@@ -207,12 +212,42 @@ function storeOf(pick: Picker, files: Files, problems: Problem[]): StoreSettings
   };
 }
 
-function anonymousOf(value: boolean | string): Anonymous {
+/** A file that was asked for must be there, or its rules would be missing without a word. */
+function authOf(pick: Picker, { files, authPlaces, problems }: BuildContext): AuthSettings {
+  const anonymous = anonymousOf(pick.value<boolean | string | undefined>("auth.allowAnonymous", undefined));
+  const named = pick.path("auth.file");
+  const places = named === undefined ? authPlaces.map((place) => resolve(files.workingDirectory, place)) : [named];
+  const candidates = [...new Set(places)];
+  const file = candidates.find((path) => exists(path, files, problems));
+  if (named !== undefined && file === undefined) {
+    const hint = `mqtt-broker passwd add NAME --auth-file ${named} makes one`;
+    problems.push(pick.origin("auth.file").problem("error", `${named} does not exist`, hint));
+  }
+  if (anonymous === "all") warnAnonymous(pick.origin("auth.allowAnonymous"), file !== undefined, problems);
+  return { file, named: named !== undefined, candidates, anonymous };
+}
+
+/** What cannot be told is an error, and counts as there: to go on without its rules could let in anybody. */
+function exists(path: string, files: Files, problems: Problem[]): boolean {
+  try {
+    return files.exists(path);
+  } catch (error) {
+    const message = `Cannot be read: ${(error as Error).message}`;
+    problems.push({ severity: "error", file: path, line: 0, column: 0, message });
+    return true;
+  }
+}
+
+function anonymousOf(value: boolean | string | undefined): Anonymous | undefined {
+  if (value === undefined) return undefined;
   return value === true ? "all" : value === false ? "none" : "local";
 }
 
-function warnAnonymous({ origin }: Assignment, problems: Problem[]): void {
-  problems.push(origin.problem("warning", "everybody who reaches a listener may connect, publish and subscribe"));
+function warnAnonymous(origin: Origin, hasRules: boolean, problems: Problem[]): void {
+  const rights = hasRules
+    ? "connect without a password, and do what the rules allow to anonymous"
+    : "connect, publish and subscribe";
+  problems.push(origin.problem("warning", `everybody who reaches a listener may ${rights}`));
 }
 
 function defaultDataDir({ environment, files }: BuildContext): string {
@@ -224,6 +259,14 @@ function sourcesOf({ values, listeners }: Layer): Map<string, string> {
   const sources = new Map<string, string>();
   for (const [key, assignments] of values) sources.set(key, assignments.map(({ origin }) => origin.name).join(", "));
   if (listeners !== undefined) sources.set("listeners", listeners.map(({ origin }) => origin.name).join(", "));
-  for (const option of ["config", "tcp-port", "addr"]) sources.delete(layerKey(findOption(option)!));
+  for (const option of ["config", "tcp-port", "addr", "unix-socket"]) sources.delete(layerKey(findOption(option)!));
   return sources;
+}
+
+function givenOf({ values, listeners }: Layer): Map<string, string> {
+  const given = new Map<string, string>();
+  for (const [key, assignments] of values) given.set(key, JSON.stringify(assignments.map(({ value }) => value)));
+  const entries = listeners?.map(({ origin: _, ...entry }) => entry);
+  if (entries !== undefined) given.set("listeners", JSON.stringify(entries));
+  return given;
 }

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { cwd } from "node:process";
 
 /** The files as loading sees them: handed in, so that tests need no disk. */
@@ -7,6 +7,8 @@ export interface Files {
   readonly workingDirectory: string;
   /** The text of a file; undefined when there is none. Throws when it cannot be read. */
   read(path: string): string | undefined;
+  /** Whether there is anything of that name, be it a link that leads nowhere. Throws when that cannot be told. */
+  exists(path: string): boolean;
   /** The names in a directory, in any order; undefined when there is none. Throws when it cannot be read. */
   list(directory: string): string[] | undefined;
 }
@@ -16,6 +18,7 @@ export function hostFiles(): Files {
   return {
     workingDirectory: cwd(),
     read: (path) => unlessMissing(() => readFileSync(path, "utf8")),
+    exists: (path) => unlessMissing(() => lstatSync(path)) !== undefined,
     list: (directory) => unlessMissing(() => readdirSync(directory)),
   };
 }

@@ -1,7 +1,6 @@
 import { dirname, join, resolve } from "node:path";
-import { findOption } from "../cli/options.ts";
 import { TextError } from "../text/document.ts";
-import { hasErrors, type Problem, placelessProblem } from "../text/problem.ts";
+import { hasErrors, type Problem } from "../text/problem.ts";
 import { buildSettings } from "./build.ts";
 import type { Files } from "./files.ts";
 import { append, emptyLayer, type GivenLayers, type Layer, override } from "./layer.ts";
@@ -30,7 +29,8 @@ export async function loadSettings(commandLine: GivenLayers, environment: Enviro
   const given = override(commandLine.environment, commandLine.options);
   given.listeners = listenersOfOptions(given.values);
   const named = given.values.get("config")?.at(-1);
-  const main = named === undefined ? findConfiguration(environment, files, problems) : String(named.value);
+  const candidates = named === undefined ? configurationPlaces(environment) : [String(named.value)];
+  const main = named === undefined ? firstOf(candidates, files, problems) : candidates[0];
   const read: string[] = [];
   let layer = emptyLayer();
   if (main !== undefined) {
@@ -46,21 +46,37 @@ export async function loadSettings(commandLine: GivenLayers, environment: Enviro
     }
   }
   const merged = override(layer, given);
-  refuseAuthFile(merged, main, environment, files, problems);
-  const settings = buildSettings(merged, { environment, files, read, problems });
+  const dropInPlace = main === undefined ? [] : [join(dirname(main), "conf.d/")];
+  const places = [...candidates, ...dropInPlace].map((place) => absolute(files.workingDirectory, place));
+  const authPlaces = authPlacesOf(main, environment);
+  const settings = buildSettings(merged, { environment, files, read, places, authPlaces, problems });
   return { settings: hasErrors(problems) ? undefined : settings, problems };
 }
 
-/** The first of the places where a configuration may be that has one. */
-function findConfiguration(environment: Environment, files: Files, problems: Problem[]): string | undefined {
+/** Where a configuration may be that nobody named: the first that there is counts. */
+function configurationPlaces(environment: Environment): string[] {
   const fromSystemd = configurationDirectory(environment);
-  const candidates = [
+  return [
     ...(fromSystemd === undefined ? [] : [join(fromSystemd, "mqtt-broker.json5")]),
     "mqtt-broker.json5",
     "config/config.yaml",
     "/etc/mqtt-broker/mqtt-broker.json5",
   ];
+}
+
+function firstOf(candidates: readonly string[], files: Files, problems: Problem[]): string | undefined {
   return candidates.find((file) => readable(file, files, problems) !== undefined);
+}
+
+/** Where a file of users and rules may be that nobody named: beside the configuration, else in the working directory. */
+function authPlacesOf(main: string | undefined, environment: Environment): string[] {
+  const directories = [main === undefined ? undefined : dirname(main), configurationDirectory(environment), "."];
+  return directories.flatMap((directory) => (directory === undefined ? [] : [join(directory, "auth.json5")]));
+}
+
+/** `resolve` takes the slash at the end away, which tells a directory from a file. */
+function absolute(workingDirectory: string, place: string): string {
+  return place.endsWith("/") ? `${resolve(workingDirectory, place)}/` : resolve(workingDirectory, place);
 }
 
 /** systemd separates several directories by colons; the first is the most important. */
@@ -126,27 +142,4 @@ function readable(file: string, files: Files, problems: Problem[]): string | und
 function unreadable(file: string, error: unknown): Problem {
   const message = `Cannot be read: ${(error as Error).message}`;
   return { severity: "error", file, line: 0, column: 0, message };
-}
-
-/** Rules that exist and would not be obeyed are worse than no broker. A file that was named is refused as an option. */
-function refuseAuthFile(
-  merged: Layer,
-  main: string | undefined,
-  environment: Environment,
-  files: Files,
-  problems: Problem[],
-): void {
-  const { notYet } = findOption("auth-file")!;
-  if (notYet === undefined || merged.values.has("auth.file")) return;
-  const directories = [main === undefined ? undefined : dirname(main), configurationDirectory(environment), "."];
-  const seen = new Set<string>();
-  for (const directory of directories) {
-    if (directory === undefined) continue;
-    const file = join(directory, "auth.json5");
-    const path = resolve(files.workingDirectory, file);
-    if (seen.has(path)) continue;
-    seen.add(path);
-    if (readable(file, files, problems) === undefined) continue;
-    problems.push(placelessProblem("error", `${file} exists: ${notYet}`));
-  }
 }

@@ -174,7 +174,10 @@ function mapSecurity(mapping: Mapping): void {
   const enabled = mapping.get("auth.enabled");
   const allowed = mapping.get("auth.allow_anonymous");
   if (mapping.get("auth.username_password_file") !== undefined && enabled !== false) {
-    mapping.say("error", "auth.username_password_file", notYetOf("auth-file"));
+    const message =
+      "username_password_file is not read: move its users into auth.json5 with mqtt-broker passwd import FILE, " +
+      "and remove this line";
+    mapping.say("error", "auth.username_password_file", message);
   }
   if (allowed === true) mapping.set("auth.allowAnonymous", "auth.allow_anonymous", true);
   else if (allowed === false && enabled !== false) mapping.set("auth.allowAnonymous", "auth.allow_anonymous", false);

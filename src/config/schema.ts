@@ -132,6 +132,7 @@ function readListener(reading: Reading, path: Path, value: unknown): ListenerEnt
   const origin = documentOrigin(reading.document, path);
   // Of types that are not built the other keys are not known yet either: one refusal says it all.
   if (typeof value.type === "string" && listenerNotYet(value.type) !== undefined) return { type: value.type, origin };
+  const type = readValue(LISTENER_KEYS.get("type")!.type, value.type ?? "tcp");
   const fields: Record<string, Value> = { type: "tcp" };
   for (const [name, raw] of Object.entries(value)) {
     const known = LISTENER_KEYS.get(name);
@@ -140,11 +141,15 @@ function readListener(reading: Reading, path: Path, value: unknown): ListenerEnt
       complainUnknown(reading, at, [...LISTENER_KEYS.keys()], undefined);
       continue;
     }
+    if (known.of !== undefined && type !== undefined && known.of !== type) {
+      complain(reading, at, `${pathText(at)} is for listeners of type ${known.of}; this one is of type ${type}`);
+      continue;
+    }
     const field = readValue(known.type, raw);
     if (field !== undefined) fields[known.field] = field;
     else complain(reading, at, `${pathText(at)} must be ${describeType(known.type)}, not ${quoteValue(raw)}`);
   }
-  return { ...fields, origin } as ListenerEntry;
+  return { ...fields, origin, directory: dirname(reading.document.file) } as ListenerEntry;
 }
 
 function complain(reading: Reading, path: Path, message: string, hint?: string): void {

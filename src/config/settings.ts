@@ -7,9 +7,22 @@ export type LogFormat = "auto" | "text" | "json";
 /** Who may connect without a user name: clients on this machine only, everybody, or nobody. */
 export type Anonymous = "local" | "all" | "none";
 
-/** One way in. */
-export interface ListenerSettings {
-  /** Unique; the user's, else the type, with a number from the second on: "tcp", "tcp-2". */
+/** The file of users and rules, and what an option says beside it. Paths are absolute. */
+export interface AuthSettings {
+  /** The one to be used; undefined: none exists. */
+  file: string | undefined;
+  /** It was asked for; then it is the only candidate, and it existed. */
+  named: boolean;
+  /** Where it may be, the most important first. What appears there later is used from then on. */
+  candidates: string[];
+  /** undefined: as the file says, and without one "local". */
+  anonymous: Anonymous | undefined;
+}
+
+/** One way in. `name` is unique: the user's, else the type, with a number from the second on: "tcp", "tcp-2". */
+export type ListenerSettings = TcpListenerSettings | UnixListenerSettings;
+
+export interface TcpListenerSettings {
   name: string;
   type: "tcp";
   /** An address or host name without brackets; "::" is every address of both families. */
@@ -22,6 +35,18 @@ export interface ListenerSettings {
   keepAliveSeconds: number;
   /** Let several processes listen on the same port (SO_REUSEPORT). */
   reusePort: boolean;
+}
+
+export interface UnixListenerSettings {
+  name: string;
+  type: "unix";
+  /** Absolute path of the socket file, or "@name" for a name that Linux keeps without a file. */
+  path: string;
+  /** Permission bits of the file, 0o660 when undefined: who may write to it may connect. */
+  mode: number | undefined;
+  /** Name or number; undefined: the user and group of the process. */
+  owner: string | undefined;
+  group: string | undefined;
 }
 
 /** The embedded store's file in the data folder. */
@@ -50,7 +75,7 @@ export interface Settings {
   limits: Limits;
   /** At least one. */
   listeners: ListenerSettings[];
-  anonymous: Anonymous;
+  auth: AuthSettings;
   log: { level: LogLevel; format: LogFormat };
   /** Absolute paths, in the order in which they were given. */
   plugins: string[];
@@ -59,6 +84,8 @@ export interface Settings {
   store: StoreSettings;
   /** The configuration files that were read, the main file first; empty when there was none. */
   files: string[];
+  /** Absolute paths where configuration was looked for, found or not; one that ends with "/" stands for all that is in it. */
+  places: string[];
   /** What the log should say at start: accepted without effect, or dangerous. */
   warnings: string[];
   /**
@@ -66,4 +93,6 @@ export interface Settings {
    * "MQTT_BROKER_TCP_PORT", "/etc/mqtt-broker/mqtt-broker.json5:3:5". A key that is missing has its default.
    */
   sources: ReadonlyMap<string, string>;
+  /** What was given, in JSON by configuration key: what differs between two readings has changed. */
+  given: ReadonlyMap<string, string>;
 }

@@ -25,6 +25,8 @@ export interface Access {
    * so that the client can be told.
    */
   admits?: ((peer: Peer) => Refusal | undefined) | undefined;
+  /** How many addresses are banned at present: for `$SYS`. */
+  banned?: (() => number) | undefined;
   /** What holds for a connected client now: called after each change. A Refusal ends its connection with that code. */
   review?: ((client: Client) => Identity | Refusal | undefined) | undefined;
   /** After each change: true when a client is to be disconnected that has a subscription which it would not be granted now. */

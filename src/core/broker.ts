@@ -19,6 +19,7 @@ import { Permissions } from "./permissions.ts";
 import type { Clock, Link, LinkHandler, Log, Random } from "./ports.ts";
 import { packetOf, sendToRoute } from "./publish.ts";
 import { PublishWriter } from "./publish-writer.ts";
+import { Rates } from "./rates.ts";
 import { restore } from "./restore.ts";
 import { Retained } from "./retained.ts";
 import { type Route, Router } from "./router.ts";
@@ -26,6 +27,7 @@ import { NEVER_EXPIRES, type Session } from "./session.ts";
 import type { Store } from "./store.ts";
 import { mergeSubscriptions, type Subscription } from "./subscription.ts";
 import { SysTopics } from "./sys-topics.ts";
+import { Takeovers } from "./takeovers.ts";
 import { publishWill } from "./will.ts";
 
 /** The fixed header adds at most five bytes to the largest Remaining Length. */
@@ -71,6 +73,8 @@ export class Broker {
   readonly connections = new Set<Connection>();
   readonly inlineClient: InlineClient;
   readonly sys: SysTopics;
+  readonly rates: Rates;
+  readonly takeovers: Takeovers;
   readonly permissions: Permissions;
   /** What becomes of all this in the store; undefined without one. */
   archive: Archive | undefined;
@@ -100,6 +104,8 @@ export class Broker {
     this.retained = new Retained(this);
     this.inlineClient = new InlineClient(this);
     this.sys = new SysTopics(this);
+    this.rates = new Rates(this);
+    this.takeovers = new Takeovers(this);
     this.permissions = new Permissions(this);
     this.archive = world.store === undefined ? undefined : new Archive(this, world.store);
   }
@@ -151,8 +157,16 @@ export class Broker {
       this.counters.connectionsRefused++;
       connection.close(this.stopping ? "the broker is stopping" : "too many connections", undefined);
       link.destroy();
+      this.reschedule();
+      return connection;
     }
-    connection.refusal = this.access.admits?.(link.peer);
+    const refusal = this.access.admits?.(link.peer) ?? this.rates.admits(link.peer);
+    connection.refusal = refusal;
+    if (refusal !== undefined && !this.rates.tells(link.peer)) {
+      this.counters.connectionsRefused++;
+      connection.close(`refused: ${refusal.logReason ?? refusal.reasonString ?? "not authorized"}`, undefined);
+      link.destroy();
+    }
     this.reschedule();
     return connection;
   }
@@ -264,6 +278,10 @@ export class Broker {
     this.connections.delete(connection);
     const { client } = connection;
     if (!wasConnected) {
+      if (connection.refusal !== undefined) {
+        if (reason !== CLOSED_BY_CLIENT) this.rates.logRefused(client, { ...client.logFields(), reason });
+        return;
+      }
       // Port probes and health checks connect and leave: no news, and no fault.
       if (reason === CLOSED_BY_CLIENT) this.log.info("Connection closed before CONNECT", client.logFields());
       else this.log.warn("Connection refused", { ...client.logFields(), reason });

@@ -80,7 +80,16 @@ export function establish(
   const key = broker.sessionKey(client.clientId, userName);
   // 5.0 [MQTT-3.1.4-3]
   const before = broker.sessions.get(key);
-  (before?.connection ?? before?.opening)?.disconnect(
+  const holder = before?.connection ?? before?.opening;
+  const objection =
+    (holder === undefined ? undefined : broker.takeovers.admits(connection, holder, key)) ??
+    broker.rates.objectionTo(client, key, holder);
+  if (objection !== undefined) {
+    connection.refusal = objection;
+    refuse(connection, objection);
+    return;
+  }
+  holder?.disconnect(
     ReasonCode.SessionTakenOver,
     `session taken over by ${client.peer.address || "another connection"}`,
   );
@@ -127,6 +136,7 @@ export function establish(
   const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, broker.options.topicAliasMaximum);
   if (broker.options.autoTopicAlias && aliasMaximum > 0) connection.outgoingAliases = new OutgoingAliases(aliasMaximum);
   session.claim(connection);
+  broker.rates.enter(connection);
   const written = untilWritten(broker, session, stored);
   if (written === undefined) {
     open(connection, connect, sessionPresent, proof);

@@ -16,6 +16,7 @@ import {
 import type { Verdict } from "./access.ts";
 import { type Authentication, handleAuth } from "./authentication.ts";
 import type { Broker } from "./broker.ts";
+import type { Budget } from "./budget.ts";
 import { Client } from "./client.ts";
 import { handleConnect, refuseConnection, refuseMalformedConnect } from "./connect.ts";
 import type { Timed } from "./deadlines.ts";
@@ -24,6 +25,7 @@ import type { DurableWaiter } from "./journal.ts";
 import { Parked } from "./parked.ts";
 import type { Link, LinkHandler } from "./ports.ts";
 import { handlePublish } from "./publish.ts";
+import type { RateMeter } from "./rate-meter.ts";
 import { connackCode, disconnectCode } from "./reason-mapping.ts";
 import type { Route } from "./router.ts";
 import { type AckType, sendAck, sendPacket, sendPingresp, tracePacket } from "./send.ts";
@@ -83,8 +85,14 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
   /** Set before anything that needs one can be received. */
   session!: Session;
   will: Will | undefined = undefined;
-  /** What it was refused for when it was accepted: told as soon as it says CONNECT. */
+  /**
+   * What it was refused for when it was accepted, which it is told as soon as it says CONNECT; or why it is one too many.
+   * Such refusals come in floods, and are logged once in a while.
+   */
   refusal: Refusal | undefined = undefined;
+  /** What it is counted under, and its PUBLISH packets: undefined where no limit asks for it. */
+  budgets: readonly Budget[] | undefined = undefined;
+  meter: RateMeter | undefined = undefined;
   keepAliveMs = 0;
   /** The smaller of the client's Receive Maximum and our own bound. */
   sendQuota = 0;
@@ -117,6 +125,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
   private lastReceivedMs: number;
   private readingPaused = false;
   private waits = false;
+  private held = false;
   private stalledSinceMs = 0;
   private stalledAtBytes = 0;
   /** When its right to be here ends, as that of a token does. */
@@ -163,7 +172,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     if (this.readingPaused) {
       this.readingPaused = false;
       this.lastReceivedMs = this.broker.nowMs;
-      if (!this.waits) this.link.resumeReading();
+      if (!this.waits && !this.held) this.link.resumeReading();
     }
     if (this.state === ConnectionState.Connected) this.session.delivery.pump();
     this.broker.reschedule();
@@ -182,6 +191,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     this.lastReceivedMs = broker.nowMs;
     if (!this.allows(type)) this.refuseType(type);
     if (broker.stopping && type === PacketType.PUBLISH) return;
+    if (this.meter !== undefined) this.meter.packetBytes = end - start;
     if (broker.watchesPackets) {
       this.receive(decodePacket(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames));
       return;
@@ -415,6 +425,28 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     }
   }
 
+  /** Handles nothing more of what the client sends until `readOn`: it is above a rate, and cannot be told. */
+  holdReading(): void {
+    this.held = true;
+    this.splitter.pause();
+    this.link.pauseReading();
+  }
+
+  /** The rate allows more. Nothing happens when it was not held. */
+  readOn(): void {
+    if (!this.held || this.state === ConnectionState.Closed) return;
+    this.held = false;
+    this.lastReceivedMs = this.broker.nowMs;
+    try {
+      this.splitter.resume();
+    } catch (error) {
+      this.fail(error);
+    }
+    this.limitAnswers();
+    this.limitJournal();
+    if (!this.held && !this.readingPaused) this.link.resumeReading();
+  }
+
   /** A message could not be sent at once: from now on the peer has linkStall to take something. */
   watchStall(): void {
     if (this.stalledSinceMs !== 0 || !this.link.blocked) return;
@@ -451,7 +483,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     }
     const keepAliveOver = this.keepAliveMs > 0 && nowMs >= this.lastReceivedMs + this.keepAliveMs;
     // While we don't read because the peer doesn't, silence is not its fault: the stall above decides.
-    if (keepAliveOver && !this.readingPaused) {
+    if (keepAliveOver && !this.readingPaused && !this.held) {
       this.disconnect(ReasonCode.KeepAliveTimeout, "no packet within one and a half times the Keep Alive");
       return;
     }
@@ -500,6 +532,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     this.parked = undefined;
     this.splitter.stop();
     this.broker.deadlines.cancel(this);
+    this.broker.rates.leave(this);
     this.broker.connectionClosed(this, wasConnected, reason, error);
     // Its client was never told that it has a session: there is no will to publish either.
     if (wasOpening && this.session.opening === this) this.session.detach(undefined);
@@ -552,7 +585,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
       if (!this.readingPaused || this.link.blocked) return;
       this.readingPaused = false;
       this.lastReceivedMs = broker.nowMs;
-      if (!this.waits && this.state !== ConnectionState.Closed) this.link.resumeReading();
+      if (!this.waits && !this.held && this.state !== ConnectionState.Closed) this.link.resumeReading();
     });
   }
 

@@ -12,6 +12,7 @@ export const DROP_REASONS = [
   "sessionEnded",
   "refusedByReceiver",
   "storeFull",
+  "rate",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 

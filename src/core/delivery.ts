@@ -516,11 +516,12 @@ export class Delivery implements DurableWaiter {
   private makeRoom(queued: WaitingMessages, message: Message): boolean {
     const { limits, options } = this.broker;
     const bytes = message.countedBytes;
+    const bytesMax = this.queuedBytesMax();
     for (;;) {
       const tooMany = queued.length >= limits.queuedMessages;
-      if (!tooMany && queued.bytes + bytes <= limits.queuedBytes) return true;
+      if (!tooMany && queued.bytes + bytes <= bytesMax) return true;
       const reason = tooMany ? "queueFull" : "queueBytes";
-      if (options.queue.overflow === "drop-newest" || queued.length === 0 || bytes > limits.queuedBytes) {
+      if (options.queue.overflow === "drop-newest" || queued.length === 0 || bytes > bytesMax) {
         this.dropped(message, reason);
         return false;
       }
@@ -564,12 +565,20 @@ export class Delivery implements DurableWaiter {
     this.resent = 0;
   }
 
+  /** The limit of every session, or the lower one that the rules give its user. */
+  private queuedBytesMax(): number {
+    const { queuedBytes } = this.broker.limits;
+    const own = this.session.client.identity?.limits.queueBytes;
+    return own !== undefined && own < queuedBytes ? own : queuedBytes;
+  }
+
   /** Drops the oldest that are beyond the bounds: they could not be while they were on disk only. */
   private trim(): void {
     const { queued } = this;
     if (queued === undefined) return;
     const { limits } = this.broker;
-    while (queued.length > limits.queuedMessages || queued.bytes > limits.queuedBytes) {
+    const bytesMax = this.queuedBytesMax();
+    while (queued.length > limits.queuedMessages || queued.bytes > bytesMax) {
       if (queued.queue.length === 0) {
         if (queued.tail !== undefined) this.readOn(queued);
         return;

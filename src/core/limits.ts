@@ -1,3 +1,8 @@
+/** A bound of something in each second; unset unless somebody asks for it. */
+function rate<Unit extends "count" | "bytes">(unit: Unit, reason: string) {
+  return { unit, default: 0, min: 0, max: 2 ** 40, reason: `${reason}, each second; 0 sets none` } as const;
+}
+
 /**
  * Every bound of the broker in one table: a queue without an entry here does not exist.
  * Settable as `--limit NAME=VALUE` and under `limits` in the configuration.
@@ -113,6 +118,53 @@ export const LIMITS = {
     reason: "payload bytes of one retained message",
   },
   sessions: { unit: "count", default: 100_000, min: 1, max: 100_000_000, reason: "sessions, connected or not" },
+  clientConnectionsPerSecond: rate("count", "connections of one client to its session"),
+  clientMessagesPerSecond: rate("count", "PUBLISH packets from one client"),
+  clientBytesPerSecond: rate("bytes", "bytes of PUBLISH packets from one client"),
+  userConnectionsPerSecond: rate("count", "connections of one user"),
+  userMessagesPerSecond: rate("count", "PUBLISH packets from one user"),
+  userBytesPerSecond: rate("bytes", "bytes of PUBLISH packets from one user"),
+  addressConnectionsPerSecond: rate("count", "connections from one address, or one /64 of IPv6"),
+  addressMessagesPerSecond: rate("count", "PUBLISH packets from one address"),
+  addressBytesPerSecond: rate("bytes", "bytes of PUBLISH packets from one address"),
+  listenerConnectionsPerSecond: rate("count", "connections to one listener"),
+  listenerMessagesPerSecond: rate("count", "PUBLISH packets over one listener"),
+  listenerBytesPerSecond: rate("bytes", "bytes of PUBLISH packets over one listener"),
+  takeoverHoldMs: {
+    unit: "ms",
+    default: 0,
+    min: 0,
+    max: 86_400_000,
+    reason: "for so long the holder keeps a session that clients take from each other; 0: the newest has it",
+  },
+  loginFailures: {
+    unit: "count",
+    default: 10,
+    min: 0,
+    max: 100,
+    reason: "failed logins from one address within 10 minutes, then it is banned; 0 bans nobody",
+  },
+  loginDelayMs: {
+    unit: "ms",
+    default: 250,
+    min: 0,
+    max: 1000,
+    reason: "from the first failed login to its answer; doubles with each, up to 16 times; 0 sets none",
+  },
+  loginBanMs: {
+    unit: "ms",
+    default: 60_000,
+    min: 1000,
+    max: 7 * 86_400_000,
+    reason: "how long the first ban of an address lasts; doubles with each",
+  },
+  loginBanMaxMs: {
+    unit: "ms",
+    default: 3_600_000,
+    min: 1000,
+    max: 7 * 86_400_000,
+    reason: "the longest ban of an address",
+  },
 } as const satisfies Record<string, Limit>;
 
 export interface Limit {

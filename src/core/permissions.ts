@@ -135,7 +135,10 @@ export class Permissions implements Timed {
       connection.disconnect(disconnectCode(standing.reasonCode), standing.reasonString ?? "not authorized any more");
       return;
     }
-    if (standing !== undefined) client.identity = standing;
+    if (standing !== undefined) {
+      client.identity = standing;
+      broker.rates.renew(connection);
+    }
     if (access.endsLostSubscriptions !== true) return;
     for (const { topicFilter } of connection.session.subscriptions.values()) {
       if (this.mayReceive(client, topicFilter)) continue;

@@ -53,6 +53,30 @@ export interface Peer {
   readonly nodeId?: string;
 }
 
+/** The host of a peer's address, without the port and an IPv6 zone: "192.168.1.7", "fe80::1"; a path as it is. */
+export function hostOf(address: string): string {
+  if (address.startsWith("[")) return address.slice(1, address.indexOf("]")).replace(/%.*$/, "");
+  return /^[\d.]+:\d+$/.test(address) ? address.slice(0, address.lastIndexOf(":")) : address;
+}
+
+/**
+ * Whom a peer's address is counted with when somebody is slowed or banned by it: an IPv6 host has a whole /64 to take
+ * addresses from, "2001:db8:1:2::/64"; everybody else is `hostOf`. All link-local hosts share one /64 and are told apart.
+ */
+export function networkOf(address: string): string {
+  const host = hostOf(address);
+  if (!/^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(host) || /^(?:fe[89ab]|::)/i.test(host)) return host;
+  const [head = "", tail] = host.split("::", 2);
+  const left = head.split(":");
+  const right = tail === undefined || tail === "" ? [] : tail.split(":");
+  const gap = tail === undefined ? 0 : 8 - left.length - right.length;
+  const groups = [...left, ...new Array<string>(Math.max(0, gap)).fill("0"), ...right];
+  return `${groups
+    .slice(0, 4)
+    .join(":")
+    .replace(/(?::0)+$/, "")}::/64`;
+}
+
 /** Of a verified certificate, the names that rules can use. */
 export interface PeerCertificate {
   /** CN of the subject; "" when there is none. */

@@ -4,7 +4,7 @@ import { ProtocolError, type PubackReasonCode, ReasonCode } from "../codec/reaso
 import { isUtf8 } from "../codec/text.ts";
 import { isTopicName, levelCount } from "../topic/name.ts";
 import type { Broker } from "./broker.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, ConnectionState } from "./connection.ts";
 import type { DropReason } from "./counters.ts";
 import { HookFailure, IGNORE, Refusal } from "./hooks.ts";
 import { type Message, messageOf } from "./message.ts";
@@ -36,6 +36,14 @@ export function handlePublish(connection: Connection, incoming: Publish): void {
       return;
     }
     checkReceiveMaximum(connection);
+  }
+  const excess = connection.meter?.excess(qos);
+  if (excess !== undefined) {
+    // When that has ended its connection it keeps the message, as far as it is to be acknowledged.
+    if (connection.state === ConnectionState.Closed) return;
+    broker.counters.dropped("rate");
+    acknowledge(connection, qos, packetIdentifier, properties, ReasonCode.QuotaExceeded, excess);
+    return;
   }
   const refused = refusalOf(connection, publish);
   if (refused !== undefined) {

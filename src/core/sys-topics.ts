@@ -137,6 +137,8 @@ export class SysTopics implements Timed {
     yield ["clients/maximum", info.clientsMaximum];
     yield ["clients/total", info.clientsTotal];
     yield ["clients/expired", counters.clientsExpired];
+    const banned = broker.access.banned?.();
+    if (banned !== undefined) yield ["clients/banned", banned];
     yield ["bytes/received", info.bytesReceived];
     yield ["bytes/sent", info.bytesSent];
     yield ["packets/received", info.packetsReceived];

@@ -1,6 +1,7 @@
 /** Something to tell a person about a file, an option or the environment. */
 export interface Problem {
-  severity: "error" | "warning";
+  /** A note is a fact worth knowing when a file is looked at, and no reason to change it: only `check` shows it. */
+  severity: "error" | "warning" | "note";
   /** "" when no file is concerned. */
   file: string;
   /** From 1; 0 when the whole file is meant. */
@@ -10,8 +11,10 @@ export interface Problem {
   message: string;
   /** What to do about it. */
   hint?: string;
-  /** The line of the file, to be shown with a caret. */
+  /** The line of the file, or of a long line the part around the place, to be shown with a caret. */
   sourceLine?: string;
+  /** Where the caret stands when `sourceLine` is a part of the line; else `column`. */
+  sourceColumn?: number;
 }
 
 /** A problem that belongs to no place in a file. */
@@ -31,13 +34,13 @@ export function hasErrors(problems: readonly Problem[]): boolean {
  *                       ^
  *       Did you mean "user"?
  *
- * A warning says so before its message. Several lines, without a newline at the end.
+ * A warning or a note says so before its message. Several lines, without a newline at the end.
  */
 export function formatProblem(problem: Problem): string {
-  const message = problem.severity === "warning" ? `warning: ${problem.message}` : problem.message;
+  const message = problem.severity === "error" ? problem.message : `${problem.severity}: ${problem.message}`;
   const lines = [formatPlaced(problem, message)];
-  const { sourceLine, column } = problem;
-  if (sourceLine !== undefined && column > 0) lines.push(...pointAt(sourceLine, column));
+  const { sourceLine, column, sourceColumn } = problem;
+  if (sourceLine !== undefined && column > 0) lines.push(...pointAt(sourceLine, sourceColumn ?? column));
   if (problem.hint !== undefined) lines.push(`  ${problem.hint}`);
   return lines.join("\n");
 }
@@ -49,15 +52,21 @@ export function formatPlaced({ file, line, column }: Problem, message: string): 
   return `${place.join(":")}: ${message}`;
 }
 
-/** Characters of the source line that are shown, and how many of them before the place: minified files are one line. */
+/** Characters of a source line that are shown, and how many of them before the place: minified files are one line. */
 const SHOWN_MAX = 100;
 const SHOWN_BEFORE = 70;
 
+/** Of the line `sourceLine` what a problem at `column` shows. */
+export function excerpt(sourceLine: string, column: number): { sourceLine: string; sourceColumn?: number } {
+  if (sourceLine.length <= SHOWN_MAX) return { sourceLine };
+  const start = Math.max(0, column - 1 - SHOWN_BEFORE);
+  return { sourceLine: sourceLine.slice(start, start + SHOWN_MAX), sourceColumn: column - start };
+}
+
 function pointAt(sourceLine: string, column: number): string[] {
-  const start = sourceLine.length <= SHOWN_MAX ? 0 : Math.max(0, column - 1 - SHOWN_BEFORE);
-  const shown = printable(sourceLine.slice(start, start + SHOWN_MAX));
+  const shown = printable(sourceLine);
   // Tabs stay tabs under tabs, so that the caret stands right for every tab width.
-  const padding = shown.slice(0, column - 1 - start).replace(/[^\t]/g, " ");
+  const padding = shown.slice(0, column - 1).replace(/[^\t]/g, " ");
   return [`    ${shown}`.trimEnd(), `    ${padding}^`];
 }
 

@@ -1,5 +1,5 @@
-import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type YAMLError } from "yaml";
-import { Document, type PlacedNode, type Position, TextError } from "./document.ts";
+import { isMap, isNode, isScalar, isSeq, parseDocument, type YAMLError } from "yaml";
+import { Document, type PlacedNode, TextError } from "./document.ts";
 
 /**
  * Reads one YAML 1.2 document. `file` is the name for messages. An empty text is the value null.
@@ -7,42 +7,55 @@ import { Document, type PlacedNode, type Position, TextError } from "./document.
  * and nesting too deep to follow.
  */
 export function parseYaml(text: string, file: string): Document {
-  const lines = new LineCounter();
   try {
-    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
+    const document = parseDocument(text, { prettyErrors: false, logLevel: "error" });
     const error = document.errors[0];
-    if (error !== undefined) throw syntaxError(error, text, file, lines);
-    return new Document(text, file, document.toJS(), place(document.contents, lines, { line: 1, column: 1 }));
+    if (error !== undefined) throw syntaxError(error, text, file);
+    return new Document(text, file, document.toJS(), place(document.contents, 0));
   } catch (error) {
-    if (error instanceof TextError) throw error;
-    const reason = error instanceof RangeError ? "Nested too deeply" : `Not valid YAML: ${(error as Error).message}`;
-    throw new TextError(text, file, { line: 1, column: 1 }, reason);
+    throw error instanceof TextError ? error : unreadable(error as Error, text, file);
   }
 }
 
-function syntaxError(error: YAMLError, text: string, file: string, lines: LineCounter): TextError {
-  const position = positionAt(error.pos[0], lines);
-  if (error.code === "DUPLICATE_KEY") return new TextError(text, file, position, "This key is given twice");
-  const reason = error.message.replace(/; please use .*/, "");
-  if (reason === "Maximum call stack size exceeded") return new TextError(text, file, position, "Nested too deeply");
-  return new TextError(text, file, position, `Not valid YAML: ${reason}`);
+/** What comes to light only when values are made of the document. */
+function unreadable(error: Error, text: string, file: string): TextError {
+  if (error instanceof RangeError) return new TextError(text, file, 0, "Nested too deeply");
+  const alias = /^Unresolved alias.*: (.*)$/s.exec(error.message)?.[1];
+  if (alias === undefined) return new TextError(text, file, 0, `Not valid YAML: ${withoutContent(error.message)}`);
+  const message = "Not valid YAML: * refers to something that is not there";
+  return new TextError(
+    text,
+    file,
+    Math.max(0, text.indexOf(`*${alias}`)),
+    message,
+    "Put texts that begin with * in quotes",
+  );
 }
 
-function place(node: unknown, lines: LineCounter, parent: Position, keyPosition?: Position): PlacedNode {
+/** What stands behind a colon is of the document, and may be a secret. */
+function withoutContent(message: string): string {
+  return message.replace(/: .*/s, "");
+}
+
+function syntaxError(error: YAMLError, text: string, file: string): TextError {
+  const offset = error.pos[0];
+  if (error.code === "DUPLICATE_KEY") return new TextError(text, file, offset, "This key is given twice");
+  const reason = withoutContent(error.message.replace(/; please use .*/, ""));
+  if (reason === "Maximum call stack size exceeded") return new TextError(text, file, offset, "Nested too deeply");
+  return new TextError(text, file, offset, `Not valid YAML: ${reason}`);
+}
+
+/** What is written as nothing at all stands at `parent`, the offset of its key or collection. */
+function place(node: unknown, parent: number, keyStart?: number): PlacedNode {
   const children = new Map<string | number, PlacedNode>();
-  const position = isNode(node) && node.range ? positionAt(node.range[0], lines) : parent;
+  const [start, end] = isNode(node) && node.range ? node.range : [parent, parent];
   if (isMap(node)) {
     for (const { key, value } of node.items) {
-      const keyAt = isNode(key) && key.range ? positionAt(key.range[0], lines) : position;
-      children.set(String(isScalar(key) ? key.value : key), place(value, lines, keyAt, keyAt));
+      const keyAt = isNode(key) && key.range ? key.range[0] : start;
+      children.set(String(isScalar(key) ? key.value : key), place(value, keyAt, keyAt));
     }
   } else if (isSeq(node)) {
-    for (const [index, item] of node.items.entries()) children.set(index, place(item, lines, position));
+    for (const [index, item] of node.items.entries()) children.set(index, place(item, start));
   }
-  return { position, ...(keyPosition === undefined ? {} : { keyPosition }), children };
-}
-
-function positionAt(offset: number, lines: LineCounter): Position {
-  const { line, col } = lines.linePos(offset);
-  return { line: Math.max(1, line), column: Math.max(1, col) };
+  return keyStart === undefined ? { start, end, children } : { start, end, keyStart, children };
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { type LedgerAccess, ledger } from "../../src/auth/ledger.ts";
 import type { LedgerRules } from "../../src/auth/ledger-rules.ts";
+import { Login } from "../../src/auth/login.ts";
 import { PacketType } from "../../src/codec/constants.ts";
 import type { Connect } from "../../src/codec/packet.ts";
 import { Client } from "../../src/core/client.ts";
@@ -17,9 +18,10 @@ interface Who {
 /** true, or the reason code of the refusal. */
 function admitted(access: LedgerAccess, who: Who): true | number {
   const verdict = access.authenticate(clientOf(who), connectOf(who));
-  if (verdict === true) return true;
-  assert.ok(verdict instanceof Refusal);
-  return verdict.reasonCode;
+  if (verdict instanceof Refusal) return verdict.reasonCode;
+  assert.ok(verdict instanceof Login);
+  assert.equal(verdict.userName, who.user);
+  return true;
 }
 
 /** "rw", "r", "w" or "". */
@@ -227,6 +229,7 @@ const ACL_CASES: AclCase[] = [
     "a/+",
     "",
   ],
+  ["a subscription to everything is within +/#", acl({ filters: { "+/#": 1 } }, { filters: { "#": 0 } }), {}, "#", "r"],
   ["a subscription to everything", acl({ filters: { "a/#": 1 } }, { filters: { "#": 0 } }), {}, "#", ""],
 ];
 

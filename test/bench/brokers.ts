@@ -14,7 +14,8 @@ import {
 } from "./processes.ts";
 
 export const BROKERS = ["ours", "mosquitto", "aedes", "sink"] as const;
-export type BrokerName = (typeof BROKERS)[number];
+/** "allow-all" is ours without rules: what ours with rules is compared with. */
+export type BrokerName = (typeof BROKERS)[number] | "allow-all";
 
 export interface Broker extends Started {
   name: BrokerName;
@@ -28,6 +29,8 @@ export interface BrokerPlan {
   generator: string;
   /** Words of the command that starts our broker; `{port}` is replaced, or `--tcp-port PORT` appended. */
   ours: readonly string[];
+  /** The rules of ours; undefined: none. */
+  authFile?: string;
 }
 
 /** Nothing may be dropped because of a setting: Mosquitto's limits are lifted too. */
@@ -96,7 +99,7 @@ export async function startBroker(name: BrokerName, plan: BrokerPlan, collects: 
   // Each broker in a folder of its own: no configuration of the caller's is found, and its data goes away with it.
   const cwd = join(plan.folder, `${name}-${port}`);
   mkdirSync(cwd, { recursive: true });
-  const env: Record<string, string> = name === "ours" ? { ...OUR_ENVIRONMENT } : {};
+  const env: Record<string, string> = name === "ours" || name === "allow-all" ? { ...OUR_ENVIRONMENT } : {};
   if (collects && isNode(name)) env.NODE_OPTIONS = COLLECTING;
   const started = start(commandFor(name, plan, port, cwd), BROKER_CORE, { cwd, env, readsStdout: false });
   try {
@@ -109,15 +112,15 @@ export async function startBroker(name: BrokerName, plan: BrokerPlan, collects: 
 }
 
 export function isNode(name: BrokerName): boolean {
-  return name === "ours" || name === "aedes";
+  return name !== "mosquitto" && name !== "sink";
 }
 
 function commandFor(name: BrokerName, plan: BrokerPlan, port: number, cwd: string): string[] {
   switch (name) {
-    case "ours": {
-      const words = plan.ours.map((word) => word.replaceAll("{port}", String(port)));
-      return plan.ours.some((word) => word.includes("{port}")) ? words : [...words, "--tcp-port", String(port)];
-    }
+    case "ours":
+      return [...ourCommand(plan, port), ...(plan.authFile === undefined ? [] : ["--auth-file", plan.authFile])];
+    case "allow-all":
+      return [...ourCommand(plan, port), "--allow-anonymous"];
     case "mosquitto":
       return [mosquitto ?? "mosquitto", "-c", writeMosquittoConfig(cwd, port)];
     case "aedes":
@@ -125,6 +128,11 @@ function commandFor(name: BrokerName, plan: BrokerPlan, port: number, cwd: strin
     case "sink":
       return [plan.generator, "sink", "--port", String(port)];
   }
+}
+
+function ourCommand({ ours }: BrokerPlan, port: number): string[] {
+  const words = ours.map((word) => word.replaceAll("{port}", String(port)));
+  return ours.some((word) => word.includes("{port}")) ? words : [...words, "--tcp-port", String(port)];
 }
 
 function writeMosquittoConfig(cwd: string, port: number): string {

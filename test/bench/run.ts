@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
+import { AUTH_SCENARIOS, writeRules } from "./auth.ts";
 import { type Broker, type BrokerName, type BrokerPlan, mosquittoVersion, startBroker } from "./brokers.ts";
 import { measureDurable } from "./durable/bench.ts";
 import { DURABLE_SCENARIOS } from "./durable/scenarios.ts";
@@ -9,7 +10,15 @@ import { compileGenerator, runGenerator } from "./generator.ts";
 import { canPin, hasEnded, stop } from "./processes.ts";
 import { printReport, progress, type Report } from "./report.ts";
 import { type Sample, SCENARIOS, type Scenario, type Subject } from "./scenarios.ts";
-import { durableSettingsOf, readArguments, type Settings, settingsOf, USAGE, UsageError } from "./settings.ts";
+import {
+  authSettingsOf,
+  durableSettingsOf,
+  readArguments,
+  type Settings,
+  settingsOf,
+  USAGE,
+  UsageError,
+} from "./settings.ts";
 import { type Column, ceilingNotes, DISTURBED_FROM, rowsOf, type Samples } from "./table.ts";
 
 class Bench {
@@ -97,7 +106,8 @@ function disturbance(samples: Samples): string | undefined {
 async function measure(settings: Settings, machine: string, startedMs: number): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), "mqtt-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const bench = new Bench(settings, { folder, generator: compileGenerator(folder), ours: settings.ours });
+  const rules = settings.brokers.includes("allow-all") ? { authFile: writeRules(folder) } : {};
+  const bench = new Bench(settings, { folder, generator: compileGenerator(folder), ours: settings.ours, ...rules });
   for (let number = 0; number < settings.rounds; number++) await bench.round(number);
   const rows = rowsOf(settings.scenarios, bench.samples);
   const notes = [...ceilingNotes(rows, bench.samples, settings.scenarios), disturbance(bench.samples)];
@@ -105,7 +115,7 @@ async function measure(settings: Settings, machine: string, startedMs: number): 
   return {
     startedMs,
     machine: `${machine}, ${mosquittoVersion()}`,
-    legend: "ratio: ours to Mosquitto",
+    legend: `ratio: ours to ${settings.brokers.includes("allow-all") ? "ours without rules" : "Mosquitto"}`,
     rounds: settings.rounds,
     rows,
     columns: settings.brokers,
@@ -118,7 +128,7 @@ async function measure(settings: Settings, machine: string, startedMs: number): 
 /** Returns the exit code: 0, or 1 when a message was lost or a scenario failed. A missed target is not a failure. */
 async function main(): Promise<number> {
   const values = readArguments(process.argv.slice(2));
-  const scenarios: readonly Subject[] = values.durable ? DURABLE_SCENARIOS : SCENARIOS;
+  const scenarios: readonly Subject[] = values.durable ? DURABLE_SCENARIOS : values.auth ? AUTH_SCENARIOS : SCENARIOS;
   if (values.help) console.log(USAGE);
   if (values.list) console.log(scenarios.map(({ name, title }) => `${name.padEnd(16)} ${title}`).join("\n"));
   if (values.help || values.list) return 0;
@@ -126,7 +136,7 @@ async function main(): Promise<number> {
   const machine = `${cpus()[0]?.model ?? "unknown processor"}, Node.js ${process.version}`;
   const report = values.durable
     ? await measureDurable(durableSettingsOf(values), machine, startedMs)
-    : await measure(settingsOf(values), machine, startedMs);
+    : await measure(values.auth ? authSettingsOf(values) : settingsOf(values), machine, startedMs);
   printReport(report, values.json);
   return report.failures.length > 0 ? 1 : 0;
 }

@@ -115,7 +115,7 @@ function startUp(): Scenario {
   };
 }
 
-function traffic(name: string, title: string, args: string, target?: Target): Scenario {
+export function traffic(name: string, title: string, args: string, target?: Target): Scenario {
   const figure: Figure = { name: "messages", unit: "per second" };
   return {
     name,
@@ -146,7 +146,7 @@ function traffic(name: string, title: string, args: string, target?: Target): Sc
   };
 }
 
-function latency(name: string, title: string, qos: string): Scenario {
+export function latency(name: string, title: string, qos: string, args = ""): Scenario {
   return {
     name,
     title,
@@ -165,8 +165,8 @@ function latency(name: string, title: string, qos: string): Scenario {
     async run(generator, broker, timing) {
       // A percentile of 99 needs some thousand messages.
       const longer = { warmupMs: timing.warmupMs, durationMs: timing.durationMs * 2 };
-      const args = ["latency", ...towards(broker), ...timed(longer), "--rate", "5000", "--qos", qos];
-      const stages = await runGenerator(generator, args, TIMEOUT_SECONDS);
+      const words = ["latency", ...towards(broker), ...timed(longer), "--rate", "5000", "--qos", qos];
+      const stages = await runGenerator(generator, [...words, ...args.split(" ").filter(Boolean)], TIMEOUT_SECONDS);
       const result = stageOf(stages, "result");
       return {
         values: {

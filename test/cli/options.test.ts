@@ -188,8 +188,7 @@ test("every option of mqtt-broker-tokio is there", async () => {
 });
 
 test("the defaults that the table shows are those that the broker has", async () => {
-  const { options, log, anonymous, store } = (await loadSettings(parseCommandLine([], {}), {}, memoryFiles({})))
-    .settings!;
+  const { options, log, auth, store } = (await loadSettings(parseCommandLine([], {}), {}, memoryFiles({}))).settings!;
   assert.deepEqual(options, defaultOptions());
   const all = (
     await loadSettings(
@@ -206,7 +205,7 @@ test("the defaults that the table shows are those that the broker has", async ()
     )
   ).settings!;
   assert.deepEqual(all.options, options);
-  assert.deepEqual([all.log, all.anonymous, all.store], [log, anonymous, store]);
+  assert.deepEqual([all.log, all.auth, all.store], [log, auth, store]);
   assert.deepEqual(all.listeners, [
     { name: "tcp", type: "tcp", host: "::", port: 1883, noDelay: true, keepAliveSeconds: 0, reusePort: false },
   ]);

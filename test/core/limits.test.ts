@@ -26,6 +26,23 @@ const TESTED: Record<LimitName, string> = {
   retainedBytes: "here",
   retainedMessageBytes: "here",
   sessions: "here",
+  clientConnectionsPerSecond: "rates.test.ts",
+  clientMessagesPerSecond: "rates.test.ts",
+  clientBytesPerSecond: "rates.test.ts",
+  userConnectionsPerSecond: "rates.test.ts",
+  userMessagesPerSecond: "rates.test.ts",
+  userBytesPerSecond: "rates.test.ts",
+  addressConnectionsPerSecond: "rates.test.ts",
+  addressMessagesPerSecond: "rates.test.ts",
+  addressBytesPerSecond: "rates.test.ts",
+  listenerConnectionsPerSecond: "rates.test.ts",
+  listenerMessagesPerSecond: "rates.test.ts",
+  listenerBytesPerSecond: "rates.test.ts",
+  takeoverHoldMs: "takeovers.test.ts",
+  loginFailures: "auth/guard.test.ts",
+  loginDelayMs: "auth/guard.test.ts",
+  loginBanMs: "auth/guard.test.ts",
+  loginBanMaxMs: "auth/guard.test.ts",
 };
 
 test("every limit has a test, a reason, and a default within its range", () => {

@@ -6,6 +6,7 @@ import {
   type Packet,
   parser,
 } from "mqtt-packet";
+import type { Peer } from "../../src/core/ports.ts";
 import type { FakeLink } from "./fake-link.ts";
 import { lineOf } from "./line.ts";
 import type { Stage } from "./stage.ts";
@@ -14,6 +15,8 @@ export interface PeerOptions extends Partial<Omit<IConnectPacket, "cmd" | "proto
   version?: 3 | 4 | 5;
   /** Acknowledges every PUBLISH and PUBREL as soon as it comes. */
   acknowledges?: boolean;
+  /** Where the broker sees it; from 192.0.2.1 over the listener "test" unless told. */
+  from?: Partial<Peer>;
 }
 
 type PublishOptions = Partial<Omit<IPublishPacket, "cmd" | "topic" | "payload">> & { id?: number };
@@ -80,7 +83,7 @@ export class TestPeer {
   }
 
   connectPacket(): Packet {
-    const { version, acknowledges: _, ...rest } = this.options;
+    const { version, acknowledges: _, from: __, ...rest } = this.options;
     const protocolVersion = version ?? 5;
     return {
       cmd: "connect",

@@ -87,7 +87,8 @@ export class Stage {
   open(options: PeerOptions = {}): TestPeer {
     const address = `192.0.2.1:${this.peers.length + 1}`;
     const peer = new TestPeer(this, options, (onTaken) => {
-      const link = new FakeLink({ address, local: false, listener: "test", transport: "fake" }, onTaken);
+      const from = { address, local: false, listener: "test", transport: "fake", ...options.from };
+      const link = new FakeLink(from, onTaken);
       link.handler = this.broker.accept(link);
       return link;
     });

@@ -207,6 +207,72 @@ suite("connections that lead to nothing", () => {
   });
 });
 
+suite("clients above a rate", () => {
+  test("a 3.1.1 client that floods is read from at its rate: nothing is lost, nothing overtakes", async (context) => {
+    const { port } = await startBroker(context, ["--tcp-port", "0", "--limit", "clientMessagesPerSecond=500"]);
+    const reader = await connect(port, { version: 4 });
+    await reader.subscribe("flood");
+    const flooder = await connect(port, { version: 4 });
+    const startedMs = performance.now();
+    const identifiers = Array.from({ length: 1500 }, (_, index) =>
+      flooder.sendPublish("flood", `${index} ${"x".repeat(200)}`, { qos: 1 }),
+    );
+    for (let index = 0; index < 1500; index++) {
+      const { payload } = await reader.expect("publish");
+      assert.equal(Number(String(payload).split(" ")[0]), index);
+    }
+    for (const messageId of identifiers) await flooder.expect("puback", { messageId });
+    const tookMs = performance.now() - startedMs;
+    // 500 at once, and the others at 500 a second.
+    assert.ok(tookMs > 1900 && tookMs < 5000, `${tookMs} ms`);
+  });
+
+  test("a 5.0 client that goes on is told 0x97 for each message, then 0x96, and the others are served", async (context) => {
+    const { program, port } = await startBroker(context, ["--tcp-port", "0", "--limit", "clientMessagesPerSecond=10"]);
+    const other = await connect(port);
+    const flooder = await connect(port, { clientId: "flooder" });
+    for (let index = 0; index < 111; index++) flooder.sendPublish("flood", "x", { qos: 1 });
+    const codes: number[] = [];
+    for (let index = 0; index < 110; index++) codes.push((await flooder.expect("puback")).reasonCode ?? 0);
+    assert.deepEqual(codes.slice(0, 10), new Array(10).fill(0x10));
+    // Some of the budget may have come back while they were sent.
+    assert.ok(codes.slice(10).filter((code) => code === 0x97).length >= 95);
+    for (let index = 0; index < 30; index++) flooder.sendPublish("flood", "x");
+    await flooder.expectDisconnect(0x96);
+    const line = await program.line("Client disconnected", ({ client }) => client === "flooder");
+    assert.match(String(line.reason), /^sends on above its rate: more than 10 messages a second/);
+    await other.publish("served", "yes", { qos: 1 });
+  });
+
+  test("an address that connects too often is told 0x9F, then cut off, and those who are in stay", async (context) => {
+    const words = ["--tcp-port", "0", "--limit", "addressConnectionsPerSecond=5"];
+    const { program, port } = await startBroker(context, words);
+    const client = await connect(port);
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, async () => {
+        try {
+          const newcomer = await dial(port);
+          const { reasonCode = 0 } = await newcomer.expect("connack");
+          return reasonCode;
+        } catch {
+          return -1;
+        }
+      }),
+    );
+    const count = (code: number): number => answers.filter((answer) => answer === code).length;
+    assert.ok(count(0) >= 4 && count(0) < 15, answers.join(" "));
+    assert.ok(count(0x9f) >= 10 && count(0x9f) < 30, answers.join(" "));
+    assert.equal(count(0) + count(0x9f) + count(-1), 60);
+    assert.ok(count(-1) > 10, answers.join(" "));
+    await client.publish("served", "yes", { qos: 1 });
+    const line = await program.line("Connection refused");
+    assert.match(
+      String(line.reason),
+      /^refused: more than 5 connections a second \(limit addressConnectionsPerSecond\)/,
+    );
+  });
+});
+
 function startFewFiles(context: TestContext): ReturnType<typeof startBroker> {
   return startBroker(context, ["--tcp-port", "0"], { before: ["sh", "-c", 'ulimit -n 80; exec "$@"', "sh"] });
 }

@@ -73,19 +73,56 @@ function refusal(parse: Parser, text: string): string {
     parse(text, "f");
   } catch (error) {
     assert.ok(error instanceof TextError, String(error));
-    return `${error.line}:${error.column} ${error.message}`;
+    const { line, column, message, hint } = error.toProblem();
+    return `${line}:${column} ${message}${hint === undefined ? "" : ` (${hint})`}`;
   }
   return "accepted";
 }
 
 for (const [text, expected] of [
-  ["", "1:1 Not valid JSON5: invalid end of input"],
-  ["{a:1\n b:2}", "2:2 Not valid JSON5: invalid character 'b'"],
+  ["", "1:1 There is nothing in this text but blanks and comments (Write at least {})"],
+  ["// nothing\n", "1:1 There is nothing in this text but blanks and comments (Write at least {})"],
+  ["{a:1\n b:2}", '2:2 Found a word where "," or "}" should be (Is a comma missing at the end of line 1?)'],
+  ["{a:1 b:2}", '1:6 Found a word where "," or "}" should be (Is a comma missing before it?)'],
   ["{a:1,\r\n  a:2}", '2:3 Key "a" is given twice, first in line 1'],
   ["{a:{b:1,\n'b':2}}", '2:1 Key "b" is given twice, first in line 1'],
-  ["{null:1}", "1:2 Unexpected token Null found: put keys that are not plain names in quotes"],
-  ["[".repeat(20_000) + "]".repeat(20_000), "1:1 Nested too deeply"],
-  ["{a:'\n'}", "1:5 Not valid JSON5: invalid character '\\n'"],
+  [
+    "{a:[1,\n2}",
+    '2:2 Found "}" where "]" should be, for the "[" of line 1 (Write "]" before it, or is it one too many?)',
+  ],
+  ["[{a:1]", '1:6 Found "]" where "}" should be, for the "{" of line 1 (Write "}" before it, or is it one too many?)'],
+  ["{a:[1,}", '1:7 Found "}" where "]" should be, for the "[" of line 1 (Write "]" before it, or is it one too many?)'],
+  ["\n{a:[{}", '2:4 The "[" that begins here is never closed (Write "]" where it should end)'],
+  ["{", '1:1 The "{" that begins here is never closed (Write "}" where it should end)'],
+  ["{a:", '1:1 The "{" that begins here is never closed (Write "}" where it should end)'],
+  ["{a", '1:1 The "{" that begins here is never closed (Write "}" where it should end)'],
+  ["[\n[],\nb: 1}", '3:1 Found a word where a value should be (Has the "[" of line 1 not been closed before it?)'],
+  [
+    "{}\n}",
+    '2:1 Found "}" behind the end of the document (Was a bracket closed too early, or is there one too many before this place?)',
+  ],
+  ["{a:kim}", "1:4 Found a word where a value should be (Write texts in quotes)"],
+  ["{a:yes}", "1:4 Found a word where a value should be (Write true)"],
+  ["{a:None}", "1:4 Found a word where a value should be (Write null)"],
+  ["{a:TRUE}", "1:4 Found a word where a value should be (Write true)"],
+  ["{a:007}", "1:4 Found a number where a value should be (Put it in quotes if it is a text)"],
+  ["{a:1.2.3}", "1:4 Found a number where a value should be (Put it in quotes if it is a text)"],
+  ["[1,,2]", '1:4 Found "," where a value should be (Is there a comma too many?)'],
+  ["{,}", '1:2 Found "," where a key or "}" should be (Is there a comma too many?)'],
+  ["{1:2}", '1:2 Found a number where a key or "}" should be (Write keys that begin with a digit in quotes)'],
+  ["{a=1}", '1:3 Found "=" where ":" should be, behind the key "a" (Write ":" in place of "=")'],
+  [
+    "{a-b:1}",
+    '1:3 Found "-" where ":" should be, behind the key "a" (A member is written as key: value, and a key with other characters than letters and digits in quotes)',
+  ],
+  ["{a:\u201cx\u201d}", '1:4 Found "\u201c" where a value should be (Quotes are " or \', not typographic ones)'],
+  ["{# x\n}", '1:2 Found "#" where a key or "}" should be (A comment begins with //)'],
+  ["{a:'\n'}", "1:4 The text that begins here has no closing quote (Put ' at its end, in the same line)"],
+  ['{a:"x', '1:4 The text that begins here has no closing quote (Put " at its end, in the same line)'],
+  ["{a:'a \\usb'}", "1:7 \\u needs 4 hexadecimal digits behind it (A backslash is written \\\\)"],
+  ["{a:'\\1'}", "1:5 \\1 stands for nothing (A backslash is written \\\\)"],
+  ["{} /* x", "1:4 The comment that begins here is never closed (Write */ at its end)"],
+  ["[".repeat(20_000) + "]".repeat(20_000), "1:201 Nested too deeply (200 brackets are too many)"],
 ] as const) {
   test(`JSON5: ${JSON.stringify(text.slice(0, 20))} is refused with its place`, () => {
     assert.equal(refusal(parseJson5, text), expected);
@@ -123,6 +160,35 @@ test("YAML: aliases that multiply are refused", () => {
 
 test("YAML: an empty text is the value null", () => {
   assert.equal(parseYaml("", "f").value, null);
+});
+
+test("JSON5: comments may begin with # where that is asked for, and texts keep theirs", () => {
+  const { value } = parseJson5("# one\n{ a: 'x # y', # two ' \"\n b: \"#\" } # end", "f", true);
+  assert.deepEqual(value, { a: "x # y", b: "#" });
+});
+
+test("JSON5: reserved words and letters of any language are keys", () => {
+  const { value } = parseJson5("{ null: 1, gr\u00fc\u00df: 2, \\u0061b: 3, $_9: 4 }", "f");
+  assert.deepEqual(value, { null: 1, "gr\u00fc\u00df": 2, ab: 3, $_9: 4 });
+});
+
+test("JSON5: nodes know where they and their keys begin and end", () => {
+  const text = "{ a: [1, 'x'] }";
+  const list = parseJson5(text, "f").root.children.get("a")!;
+  assert.deepEqual([list.keyStart, list.start, list.end], [2, 5, 13]);
+  const texts = [...list.children.values()].map(({ start, end }) => text.slice(start, end));
+  assert.deepEqual(texts, ["1", "'x'"]);
+});
+
+test("of a long line a problem keeps the surroundings only", () => {
+  const text = `[${"1,".repeat(500)}x]`;
+  try {
+    parseJson5(text, "f");
+    assert.fail("accepted");
+  } catch (error) {
+    const { column, sourceLine, sourceColumn } = (error as TextError).toProblem();
+    assert.deepEqual([column, sourceLine, sourceColumn], [1002, `${"1,".repeat(35)}x]`, 71]);
+  }
 });
 
 test("__proto__ is a key like others and changes no prototype", () => {
@@ -195,8 +261,9 @@ for (const [format, parse] of [
         accepted++;
       } catch (error) {
         assert.ok(error instanceof TextError, `${JSON.stringify(text)}: ${error}`);
-        assert.ok(error.line >= 1 && error.column >= 1, JSON.stringify(text));
-        formatProblem(error.toProblem());
+        const problem = error.toProblem();
+        assert.ok(problem.line >= 1 && problem.column >= 1, JSON.stringify(text));
+        formatProblem(problem);
       }
     }
     assert.ok(accepted > 0);

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatPlaced, formatProblem, hasErrors, type Problem, placelessProblem } from "../../src/text/problem.ts";
+import {
+  excerpt,
+  formatPlaced,
+  formatProblem,
+  hasErrors,
+  type Problem,
+  placelessProblem,
+} from "../../src/text/problem.ts";
 
 const PROBLEM: Problem = { severity: "error", file: "auth.json5", line: 5, column: 13, message: "Odd" };
 
@@ -9,7 +16,8 @@ test("a problem is written with file, line, column, source line, caret and hint"
   assert.equal(text, 'auth.json5:5:3: Odd\n      usr: 1,\n      ^\n  Did you mean "user"?');
 });
 
-test("a warning says so", () => {
+test("a warning and a note say so", () => {
+  assert.equal(formatProblem({ ...PROBLEM, severity: "note" }), "auth.json5:5:13: note: Odd");
   assert.equal(formatProblem({ ...PROBLEM, severity: "warning" }), "auth.json5:5:13: warning: Odd");
 });
 
@@ -27,11 +35,8 @@ test("the caret stands under tabs", () => {
 });
 
 test("of a long line only the surroundings are shown", () => {
-  const [, shown, caret] = formatProblem({
-    ...PROBLEM,
-    column: 5001,
-    sourceLine: `${"a".repeat(5000)}B${"c".repeat(5000)}`,
-  }).split("\n");
+  const sourceLine = `${"a".repeat(5000)}B${"c".repeat(5000)}`;
+  const [, shown, caret] = formatProblem({ ...PROBLEM, column: 5001, ...excerpt(sourceLine, 5001) }).split("\n");
   assert.equal(shown, `    ${"a".repeat(70)}B${"c".repeat(29)}`);
   assert.equal(caret, `    ${" ".repeat(70)}^`);
 });
@@ -53,6 +58,6 @@ test("a message is written after its place without its severity", () => {
 
 test("only errors are errors", () => {
   assert.equal(hasErrors([]), false);
-  assert.equal(hasErrors([placelessProblem("warning", "a")]), false);
+  assert.equal(hasErrors([placelessProblem("warning", "a"), placelessProblem("note", "b")]), false);
   assert.equal(hasErrors([placelessProblem("warning", "a"), placelessProblem("error", "b")]), true);
 });

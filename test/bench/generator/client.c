@@ -7,6 +7,7 @@
 static uint32_t connecting, settled;
 static uint64_t packets_received;
 static uint32_t first_name;
+static uint32_t user_count, next_user;
 
 uint64_t client_packets_received(void) { return packets_received; }
 
@@ -29,7 +30,8 @@ static void on_closed(struct link *link, int error) {
 static void on_open(struct link *link) {
   struct client *client = (struct client *)link;
   uint8_t packet[CONNECT_BYTES_MAX];
-  size_t length = write_connect(packet, client->version, client->identifier, client->clean_start);
+  int user = user_count == 0 ? -1 : (int)(next_user++ % user_count);
+  size_t length = write_connect(packet, client->version, client->identifier, client->clean_start, user);
   memcpy(link_append(link, length), packet, length);
 }
 
@@ -124,6 +126,7 @@ enum { CONNECTIONS_PER_SOURCE = 4000 };
 void clients_connect(struct client **clients, uint32_t count, const struct options *options) {
   uint32_t started = 0;
   connecting = settled = 0;
+  user_count = (uint32_t)options->users;
   while (settled < count) {
     for (; started < count && connecting < (uint32_t)options->in_progress; started++) {
       connecting++;

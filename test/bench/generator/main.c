@@ -40,6 +40,7 @@ static const struct {
     {"--count", offsetof(struct options, count), 1, 1000000, 50000},
     {"--sessions", offsetof(struct options, sessions), 1, 10000, 1000},
     {"--stored", offsetof(struct options, stored), 0, 1, 0},
+    {"--users", offsetof(struct options, users), 0, 100000, 0},
     {"--group", offsetof(struct options, group), 0, 9, 0},
     {"--in-progress", offsetof(struct options, in_progress), 1, 4000, 100},
     {"--spin", offsetof(struct options, spin), 0, 1, 0},

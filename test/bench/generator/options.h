@@ -18,6 +18,7 @@ struct options {
   int count;       // connections, subscriptions or messages, for the scenarios that have a fixed number of them
   int sessions;    // that are stored and away, for `stock` and `take`
   int stored;      // 1: the subscribers of `pubsub` and `latency` have stored sessions
+  int users;       // 0: no credentials; else clients log in as user0, user1, … in turn, with password0, password1, …
   int group;       // clients and topics of another group have other names, so that two generators may run at once
   int in_progress; // connections that are being opened at the same time
   int spin;        // 1: `pubsub` asks for events all the time instead of sleeping until there are some

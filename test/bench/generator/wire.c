@@ -1,4 +1,5 @@
 #include "wire.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,11 +27,11 @@ static size_t with_header(uint8_t *to, uint8_t header, const uint8_t *body, size
   return 1 + size + length;
 }
 
-size_t write_connect(uint8_t *to, int version, const char *client_identifier, bool clean_start) {
+size_t write_connect(uint8_t *to, int version, const char *client_identifier, bool clean_start, int user) {
   uint8_t body[CONNECT_BYTES_MAX];
   uint8_t *at = write_string(body, "MQTT");
   *at++ = (uint8_t)version;
-  *at++ = clean_start ? 0x02 : 0x00;
+  *at++ = (uint8_t)((clean_start ? 0x02 : 0x00) | (user < 0 ? 0x00 : 0xc0));
   write_uint16(at, 0);
   at += 2;
   if (version == 5 && clean_start) {
@@ -42,6 +43,13 @@ size_t write_connect(uint8_t *to, int version, const char *client_identifier, bo
     at += sizeof properties;
   }
   at = write_string(at, client_identifier);
+  if (user >= 0) {
+    char text[24];
+    snprintf(text, sizeof text, "user%d", user);
+    at = write_string(at, text);
+    snprintf(text, sizeof text, "password%d", user);
+    at = write_string(at, text);
+  }
   return with_header(to, CONNECT << 4, body, (size_t)(at - body));
 }
 

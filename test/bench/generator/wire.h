@@ -92,7 +92,8 @@ static inline void write_ack(uint8_t *to, enum packet_type type, uint16_t packet
 enum { CONNECT_BYTES_MAX = 128, SUBSCRIBE_BYTES_MAX = 300 };
 
 // Keep Alive is 0: no PINGREQ is needed however long an interval lasts.
-size_t write_connect(uint8_t *to, int version, const char *client_identifier, bool clean_start);
+// `user` is a number that user name and password are made of; -1: none.
+size_t write_connect(uint8_t *to, int version, const char *client_identifier, bool clean_start, int user);
 size_t write_subscribe(uint8_t *to, int version, uint16_t packet_identifier, const char *topic_filter, int qos);
 
 // A PUBLISH encoded once; per message only the packet identifier and the payload's stamp are patched.

@@ -1,0 +1,104 @@
+import type { AuthFile } from "../auth/auth-file.ts";
+import { countErrors, logProblems } from "../auth/log-problems.ts";
+import type { Loaded } from "../config/load.ts";
+import type { Settings } from "../config/settings.ts";
+import type { Log } from "../core/ports.ts";
+import { type FileWatch, watchFiles } from "../os/file-watch.ts";
+import { formatProblem } from "../text/problem.ts";
+
+/**
+ * Follows the configuration while the broker runs. What it says of the file of users and rules takes effect at once; what
+ * else has changed is named, and waits for a restart. A configuration with errors changes nothing.
+ */
+export class Reloader {
+  private readonly started: Settings;
+  private readonly read: () => Promise<Loaded>;
+  private readonly auth: AuthFile;
+  private readonly log: Log;
+  private current: Settings;
+  private watch: FileWatch | undefined;
+  private watched = "";
+  /** What was logged last, so that it is not repeated for each touch of a file. */
+  private told = "";
+  private reading: Promise<void> = Promise.resolve();
+
+  /** `read` loads everything anew, as at the start. */
+  constructor(settings: Settings, read: () => Promise<Loaded>, auth: AuthFile, log: Log) {
+    this.started = settings;
+    this.current = settings;
+    this.read = read;
+    this.auth = auth;
+    this.log = log;
+  }
+
+  start(): void {
+    this.follow();
+  }
+
+  stop(): void {
+    this.watch?.close();
+  }
+
+  /** Reads everything again, and says so. `why`: for the log, "SIGHUP". Resolves when what was read holds; never rejects. */
+  reload(why: string): Promise<void> {
+    this.log.info(`${why}: configuration and users are read again`);
+    this.told = "";
+    return this.look(() => this.auth.reload());
+  }
+
+  /** One reading after the other. */
+  private look(afterwards: () => Promise<void> = async () => {}): Promise<void> {
+    this.reading = this.reading
+      .then(() => this.readAgain())
+      .then(afterwards)
+      .catch((error: unknown) => {
+        this.log.error("The configuration could not be read again", { reason: (error as Error).stack });
+      });
+    return this.reading;
+  }
+
+  private async readAgain(): Promise<void> {
+    const { log } = this;
+    const { settings, problems } = await this.read();
+    if (settings === undefined) {
+      if (!this.isNews(problems.map(formatProblem).join("\n"))) return;
+      logProblems(log, problems);
+      log.error(
+        `The configuration has ${countErrors(problems)}: nothing of it is taken, what was in force stays in force`,
+      );
+      return;
+    }
+    const before = this.current;
+    this.current = settings;
+    this.follow();
+    for (const warning of settings.warnings) if (!before.warnings.includes(warning)) log.warn(warning);
+    const taken = changedKeys(before, settings).filter((key) => key.startsWith("auth."));
+    if (taken.length > 0) log.info(`Changed in the configuration, in force from now on: ${taken.join(", ")}`);
+    const waiting = changedKeys(this.started, settings).filter((key) => !key.startsWith("auth."));
+    if (this.isNews(waiting.join(", ")) && waiting.length > 0) {
+      log.warn(`Changed in the configuration, in force after a restart: ${waiting.join(", ")}`);
+    }
+    await this.auth.configure(settings.auth);
+  }
+
+  private isNews(text: string): boolean {
+    const isNews = text !== this.told;
+    this.told = text;
+    return isNews;
+  }
+
+  private follow(): void {
+    const { places } = this.current;
+    const key = places.join("\n");
+    if (key === this.watched) return;
+    this.watched = key;
+    this.watch?.close();
+    this.watch = watchFiles(places, () => void this.look(), this.log);
+  }
+}
+
+/** The keys whose values differ, in the order of the alphabet. */
+function changedKeys({ given: before }: Settings, { given: after }: Settings): string[] {
+  const keys = new Set([...before.keys(), ...after.keys()]);
+  return [...keys].filter((key) => before.get(key) !== after.get(key)).sort();
+}
