@@ -112,7 +112,7 @@ function listenerOf(settings: ListenerSettings, turn: Turn, log: Log): Listener 
 
 function authOf({ auth }: Settings, log: Log, clock: Clock): AuthFile {
   const wallMs = (): number => clock.wallMs();
-  const books = new BookMaker(wallMs);
+  const books = new BookMaker(wallMs, auth.hashWorkers);
   return new AuthFile(auth, {
     log,
     wallMs,

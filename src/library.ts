@@ -73,6 +73,7 @@ export type { Problem } from "./text/problem.ts";
 export { attachStream } from "./transport/stream.ts";
 export { TcpListener, type TcpListenerOptions } from "./transport/tcp.ts";
 export type { Turn } from "./transport/turn.ts";
+export { UnixListener, type UnixListenerOptions } from "./transport/unix.ts";
 
 /** BrokerOptions with every part optional. */
 export type MqttOptions = Partial<Omit<BrokerOptions, "compat" | "queue" | "sys">> & {

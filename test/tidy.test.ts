@@ -40,7 +40,16 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   // The table of options is data that both read.
   "src/config": [...EDGE, "src/cli/options.ts"],
   "src/os": EDGE,
-  "src/cli": [...EDGE, "src/core/records.ts", "src/admin", "src/auth", "src/config", "src/os", "src/compose.ts", "src/running-broker.ts"],
+  "src/cli": [
+    ...EDGE,
+    "src/core/records.ts",
+    "src/admin",
+    "src/auth",
+    "src/config",
+    "src/os",
+    "src/compose.ts",
+    "src/running-broker.ts",
+  ],
   "src/version.ts": [],
   "device/serial": [...EDGE, "src/gateway"],
   "device/mdns": EDGE,

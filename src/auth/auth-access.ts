@@ -8,6 +8,8 @@ import type { Book } from "./book.ts";
 import { Login } from "./login.ts";
 import { LoginFailure } from "./login-failure.ts";
 
+type Answer = Login | Refusal;
+
 /** What is in use: a file of rules, or what stands for one. */
 export interface Rules {
   /** Makes a book, and makes it anew when an entry has expired. */
@@ -31,7 +33,7 @@ export interface LoginGuard {
   /** May this peer try at all? */
   admits(peer: Peer): Refusal | undefined;
   /** A wrong password, user or token. Returns the milliseconds after which it is to be told so. */
-  failed(peer: Peer, userName: string | undefined): number;
+  failed(peer: Peer, userName: string | undefined, mayBan?: boolean): number;
   /** Addresses that are kept out now. */
   readonly count: number;
   /** Right credentials. */
@@ -109,7 +111,7 @@ export class AuthAccess implements Access {
     return this.guard?.count ?? 0;
   }
 
-  authenticate(client: Client, connect: Connect): Login | Refusal | Promise<Login | Refusal> {
+  authenticate(client: Client, connect: Connect): Answer | Promise<Answer> {
     // It may have been banned since it connected, and its password should not even be hashed.
     const banned = this.guard?.admits(client.peer);
     if (banned !== undefined) return banned;
@@ -160,17 +162,19 @@ export class AuthAccess implements Access {
     return login instanceof Login && login.userName === undefined ? login : undefined;
   }
 
-  private conclude(client: Client, connect: Connect, answer: Login | Refusal): Login | Refusal | Promise<Refusal> {
+  private conclude(client: Client, connect: Connect, answer: Login | Refusal): Answer | Promise<Answer> {
     const { peer } = client;
-    if (answer instanceof Login) {
+    if (answer instanceof Login) this.observer?.connected(answer, client);
+    else this.observer?.refused(client, answer.logReason ?? answer.reasonString ?? "");
+    const failure = answer instanceof Login ? answer.failure : answer;
+    if (failure === undefined) {
       const isProved = connect.userName !== undefined || connect.password !== undefined;
-      if (isProved && answer.failure === undefined) this.guard?.succeeded(peer, connect.userName);
-      this.observer?.connected(answer, client);
+      if (isProved) this.guard?.succeeded(peer, connect.userName);
       return answer;
     }
-    this.observer?.refused(client, answer.logReason ?? answer.reasonString ?? "");
-    if (!(answer instanceof LoginFailure) || !answer.guess) return answer;
-    const delayMs = this.guard?.failed(peer, connect.userName) ?? 0;
+    if (!(failure instanceof LoginFailure) || !failure.guess) return answer;
+    // Who is let in as `unauthenticated` all the same could guess on for ever, and learn by its rights when it was right.
+    const delayMs = this.guard?.failed(peer, connect.userName, failure === answer) ?? 0;
     if (delayMs <= 0) return answer;
     return new Promise((resolve) => {
       setTimeout(() => resolve(answer), delayMs).unref();

@@ -67,7 +67,7 @@ function read(value: unknown, complaints: Complaints, reading: AuthReading): Aut
 }
 
 function readWhole(value: unknown, complaints: Complaints, reading: AuthReading): ReadAuth | undefined {
-  const whole = Fields.of(complaints, value, [], "A file of rules");
+  const whole = Fields.of(complaints, value, [], complaints.document === undefined ? "the rules" : "the file");
   if (whole === undefined) return undefined;
   const settings = {
     file: complaints.document?.file ?? "",
@@ -101,7 +101,7 @@ function readLedgerIn(value: unknown, whole: Fields, isBare: boolean): ReadAuth[
   whole.checkKeys(KNOWN_KEYS);
   for (const key of RULE_KEYS) {
     if (!whole.has(key)) continue;
-    const message = `A file has ${key} or a ledger, not both`;
+    const message = `${key} stands beside a ledger, and a file has one or the other`;
     whole.say("error", key, message, "Remove one; mqtt-broker auth import --ledger makes rules of a ledger", true);
   }
   return readLedgerAt(complaints, whole.value("ledger"), ["ledger"]);
@@ -207,7 +207,7 @@ function checkSingle(users: ReadAuth["users"], complaints: Complaints): void {
         "error",
         other.place,
         message,
-        "There can be one: who connects so has no name of his own to tell them apart",
+        "There can be one: who connects so has no name of his own to tell them apart. Remove the others",
       );
     }
   }
@@ -224,7 +224,7 @@ function withoutDoubles<T extends ReadAuth["users"][number] | ReadAuth["groups"]
     const counting = last.get(keyOf(entry))!;
     if (counting === entry) return true;
     const where = counting.place.line === 0 ? "a later one" : `the one in line ${counting.place.line}`;
-    const message = `${word} ${quote(entry.name)} is there twice, and ${where} counts`;
+    const message = `${word} ${quote(entry.name)} is there more than once, and ${where} counts`;
     complaints.say("warning", entry.place, message, "Remove this one, which has no effect");
     return false;
   });

@@ -5,14 +5,18 @@ import { LedgerBook } from "./ledger-book.ts";
 import type { ReadAuth } from "./read-auth.ts";
 import { RuleBook } from "./rule-book.ts";
 
+/** Of the four threads that Node.js has for such work, two are left to files and names of hosts. */
+const WORKERS_MAX = 2;
+
 /** Makes books of files that were found right. All of them check passwords in one line, so that its bounds hold for all. */
 export class BookMaker {
-  private readonly verifier = new HashQueue();
+  private readonly verifier: HashQueue;
   private readonly wallMs: () => number;
 
-  /** `wallMs`: milliseconds since 1970. */
-  constructor(wallMs: () => number) {
+  /** `wallMs`: milliseconds since 1970. `workersMax`: slow hashes that are computed at a time, 1 or more. */
+  constructor(wallMs: () => number, workersMax = WORKERS_MAX) {
     this.wallMs = wallMs;
+    this.verifier = new HashQueue({ workersMax });
   }
 
   /** `anonymous`: what the setting auth.allowAnonymous says in place of the file. */

@@ -1,5 +1,5 @@
 import { Document, type Path, type Position } from "../text/document.ts";
-import { type Problem, placelessProblem } from "../text/problem.ts";
+import { excerpt, type Problem, placelessProblem } from "../text/problem.ts";
 import { maskSecrets } from "./mask.ts";
 
 /** Nobody reads more at once, and what causes them is mostly one thing. */
@@ -38,7 +38,8 @@ export class Complaints {
     return this.document?.atKey(path) ?? NOWHERE;
   }
 
-  say(severity: Severity, position: Position, message: string, hint?: string): void {
+  /** `position`: may be an entry's place, whose text is shown when its line in the file is a brace alone. */
+  say(severity: Severity, position: Position & { text?: string }, message: string, hint?: string): void {
     this.counts[severity]++;
     const kept = this.kept[severity];
     if (kept.length === PROBLEMS_MAX) return;
@@ -48,30 +49,27 @@ export class Complaints {
       return;
     }
     this.shown ??= new Document(maskSecrets(document), document.file, undefined, document.root);
-    kept.push(this.shown.problem(severity, position, message, hint));
+    const problem = this.shown.problem(severity, position, message, hint);
+    const { text } = position;
+    const isBare = text !== undefined && /^\s*[[{]?\s*$/.test(problem.sourceLine ?? "");
+    kept.push(isBare ? { ...problem, ...excerpt(text, 1), sourceColumn: 1 } : problem);
   }
 
-  /** Errors first, then warnings, then notes, each in the order of the file; the last one says how many more there are. */
+  /** Errors first, then warnings, then notes, each in the order of the file; then how many more there are of each. */
   get problems(): Problem[] {
     const sorted = SEVERITIES.flatMap((severity) =>
       this.kept[severity].toSorted((a, b) => a.line - b.line || a.column - b.column),
     );
     const problems = sorted.slice(0, PROBLEMS_MAX);
-    const left = SEVERITIES.reduce((sum, severity) => sum + this.counts[severity], 0) - problems.length;
-    if (left > 0) {
-      const severity = SEVERITIES.find(
-        (each) => this.counts[each] > problems.filter((one) => one.severity === each).length,
-      );
-      const file = this.document?.file ?? "";
-      problems.push({
-        severity: severity!,
-        file,
-        line: 0,
-        column: 0,
-        message: `And ${left} more, which are not shown`,
-      });
-    }
-    return problems;
+    return [...problems, ...SEVERITIES.flatMap((severity) => this.left(severity, problems))];
+  }
+
+  private left(severity: Severity, shown: readonly Problem[]): Problem[] {
+    const count = this.counts[severity] - shown.filter((problem) => problem.severity === severity).length;
+    if (count === 0) return [];
+    const file = this.document?.file ?? "";
+    const message = `${count} more ${severity}${count === 1 ? " is" : "s are"} not shown`;
+    return [{ severity, file, line: 0, column: 0, message, count }];
   }
 }
 

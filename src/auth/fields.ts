@@ -3,6 +3,7 @@ import type { Problem } from "../text/problem.ts";
 import { parseSize } from "../text/size.ts";
 import { suggest } from "../text/suggest.ts";
 import type { Complaints } from "./complaints.ts";
+import { isHidden } from "./mask.ts";
 import type { Place } from "./read-auth.ts";
 
 const TEXT_MAX = 160;
@@ -18,7 +19,7 @@ const SECRETS: ReadonlySet<string> = new Set(["password", "digest", "salt", "has
 export class Fields {
   readonly complaints: Complaints;
   readonly path: Path;
-  /** How messages call it: 'user "kim"', "rule 3". */
+  /** How messages call it: 'user "kim"', "rule 3"; "the file". */
   label: string;
   private readonly object: Readonly<Record<string, unknown>>;
 
@@ -34,7 +35,8 @@ export class Fields {
     if (typeof value === "object" && value !== null && !Array.isArray(value)) {
       return new Fields(complaints, path, label, value);
     }
-    complaints.say("error", complaints.at(path), `${label} must be an object in braces, not ${kindOf(value)}`);
+    const position = complaints.at(path);
+    complaints.say("error", position, capital(`${label} must be an object in braces, not ${kindOf(value)}`));
     return undefined;
   }
 
@@ -43,7 +45,7 @@ export class Fields {
     const value = this.value(key);
     return value === undefined
       ? undefined
-      : Fields.of(this.complaints, value, [...this.path, key], `${this.label}: ${key}`);
+      : Fields.of(this.complaints, value, [...this.path, key], this.memberText(key));
   }
 
   has(key: string): boolean {
@@ -66,7 +68,7 @@ export class Fields {
       const hint = nearest === undefined ? `Known here: ${known.join(", ")}` : `Did you mean "${nearest}"?`;
       // What is no name may be something else that slipped in where a key is expected.
       const shown = /^[\w$-]{1,32}$/.test(key) ? ` ${quote(key)}` : "";
-      this.say("error", key, `${this.label} has an unknown key${shown}`, hint, true);
+      this.say("error", key, capital(`${this.label} has an unknown key${shown}`), hint, true);
     }
   }
 
@@ -79,7 +81,7 @@ export class Fields {
       return this.refuse(key, "a text in quotes", hint);
     }
     if (value !== "" || mayBeEmpty) return value;
-    this.error(key, `${this.label} has an empty ${key}`);
+    this.error(key, `${this.label} has an empty ${key}`, `Put something between the quotes, or leave ${key} out`);
     return undefined;
   }
 
@@ -100,7 +102,7 @@ export class Fields {
       }
       const found = element === "" ? "an empty text" : kindOf(element);
       const hint = typeof element === "number" ? "Put it in quotes" : undefined;
-      this.errorIn(key, index, `${this.label}: ${key} must have texts in it, not ${found}`, hint);
+      this.errorIn(key, index, `${this.memberText(key)} must have only texts in it, not ${found}`, hint);
     }
     return texts;
   }
@@ -135,7 +137,7 @@ export class Fields {
     return this.refuse(
       key,
       whole ? "a whole number from 1" : "a number above 0",
-      typeof value === "string" ? "Write it without quotes" : undefined,
+      typeof value === "string" ? "Write it without quotes" : `Leave ${key} out for no limit of its own`,
     );
   }
 
@@ -145,15 +147,21 @@ export class Fields {
     if (value === undefined) return undefined;
     const bytes = typeof value === "string" ? parseSize(value) : value;
     if (typeof bytes === "number" && Number.isSafeInteger(bytes) && bytes > 0) return bytes;
-    return this.refuse(key, 'a number of bytes above 0, or a size such as "64KiB"');
+    const hint = `Leave ${key} out for no limit of its own`;
+    return this.refuse(key, 'a number of bytes above 0, or a size such as "64KiB"', hint);
   }
 
   /** Says that a member is not what it must be; returns undefined. */
   refuse(key: string, wanted: string, hint?: string): undefined {
     const value = this.value(key);
     const shown = SECRETS.has(key) || (typeof value === "object" && value !== null) ? kindOf(value) : show(value);
-    this.error(key, `${this.label}: ${key} must be ${wanted}, not ${shown}`, hint);
+    this.error(key, `${this.memberText(key)} must be ${wanted}, not ${shown}`, hint);
     return undefined;
+  }
+
+  /** "rule 3: topic"; of the whole file the member alone. */
+  private memberText(key: string): string {
+    return this.path.length === 0 ? key : `${this.label}: ${key}`;
   }
 
   /** At a member, or with "" at the object. */
@@ -163,8 +171,9 @@ export class Fields {
 
   say(severity: Problem["severity"], key: string, message: string, hint?: string, isKey = false): void {
     const { complaints } = this;
-    const path = key === "" ? this.path : [...this.path, key];
-    complaints.say(severity, isKey ? complaints.atKey(path) : complaints.at(path), message, hint);
+    const path = [...this.path, key];
+    if (key === "") complaints.say(severity, this.place(), message, hint);
+    else complaints.say(severity, isKey ? complaints.atKey(path) : complaints.at(path), message, hint);
   }
 
   /** At an element of a member that is a list, or at the member when it is one text in place of a list. */
@@ -188,8 +197,13 @@ function shortened(text: string): string {
   return text.length > QUOTED_MAX ? `${text.slice(0, QUOTED_MAX - 1)}…` : text;
 }
 
+/** At the beginning of a sentence: "The file has …", but 'user "kim" has …', which is how the file has it. */
+function capital(text: string): string {
+  return text.replace(/^the /, "The ");
+}
+
 /** What kind of value it is, without its content. */
-function kindOf(value: unknown): string {
+export function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "a list";
   return typeof value === "object" ? "an object" : typeof value === "string" ? "a text" : `a ${typeof value}`;
@@ -218,7 +232,7 @@ function written(value: unknown, most: number): string {
     if (member === undefined) continue;
     if (text.length > most) break;
     text += isList ? separator : `${separator}${isPlain(key) ? key : JSON.stringify(key)}: `;
-    text += SECRETS.has(key) ? '"…"' : written(member, most - text.length);
+    text += !isList && isHidden(key, member) ? '"…"' : written(member, most - text.length);
     separator = ", ";
   }
   return text + (isList ? "]" : " }");

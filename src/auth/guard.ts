@@ -102,9 +102,9 @@ export class Guard {
 
   /**
    * A login failed: `userName` is what the client called itself. Returns by how many milliseconds the answer to it is
-   * to be delayed.
+   * to be delayed. `mayBan`: false where the rules let in whoever failed as somebody else, and want it here.
    */
-  failed(peer: Peer, userName: string | undefined): number {
+  failed(peer: Peer, userName: string | undefined, mayBan = true): number {
     this.endBans();
     const nowMs = this.nowMs();
     const address = networkOf(peer.address);
@@ -114,7 +114,7 @@ export class Guard {
     const count = suspect.failures.length;
     const { loginFailures, loginDelayMs } = this.limits;
     const delayMs = loginDelayMs * Math.min(2 ** (count - 1), DELAY_FACTOR_MAX);
-    if (loginFailures > 0 && count >= loginFailures && !peer.local && suspect.bannedUntilMs === 0) {
+    if (mayBan && loginFailures > 0 && count >= loginFailures && !peer.local && suspect.bannedUntilMs === 0) {
       this.ban(address, suspect);
     } else if (count > FAILURES_MAX) suspect.failures.shift();
     return this.mayWait(nowMs, delayMs) ? delayMs : 0;

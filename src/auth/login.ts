@@ -47,6 +47,10 @@ export class Login implements Identity {
     this.certain = given.certain ?? true;
   }
 
+  get remark(): string | undefined {
+    return this.failure?.logReason;
+  }
+
   get limits(): UserLimits {
     return this.user?.limits ?? {};
   }

@@ -22,6 +22,12 @@ const CONTAINERS: ReadonlySet<string> = new Set([
 ]);
 const SECRET_KEY = /pas|pw|digest|hash|salt|secret|token|key$/i;
 
+/** Is the member of an entry not to be shown? The same for an entry that is written anew, as for a text. */
+export function isHidden(key: string, value: unknown): boolean {
+  if (OPEN_KEYS.has(key)) return false;
+  return SECRET_KEY.test(key) || (typeof value !== "number" && typeof value !== "boolean");
+}
+
 /** The document's text with everything covered that is or may be a secret. */
 export function maskSecrets({ text, root }: Document): string {
   const ranges: PlacedNode[] = [];

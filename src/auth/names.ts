@@ -8,6 +8,9 @@ export const EVERYBODY = "@any";
 /** It takes a microsecond or two for each. */
 const COMPARISONS_MAX = 100_000;
 
+const ADD_USER = "Correct the name, take it away here, or add an entry for it to authentication";
+const ADD_GROUP = 'Correct the name, or add { name: "@…", members: ["…"] } to group';
+
 /** Who is there to be named by groups and rules, also by entries with mistakes: one mistake is to cause no others. */
 export class Names {
   private readonly complaints: Complaints;
@@ -34,7 +37,7 @@ export class Names {
       this.refuse(path, `${owner} names "*", which is nobody`, `Write "${EVERYBODY}" for everybody`);
     } else if (!name.startsWith("@")) this.checkUser(owner, name, path);
     else if (!this.groups.has(name))
-      this.refuse(path, `${owner} names group ${quote(name)}, which is not in group${this.guess(name)}`);
+      this.refuse(path, `${owner} names group ${quote(name)}, which is not in group${this.guess(name)}`, ADD_GROUP);
   }
 
   /** The same for a name in a group. */
@@ -57,14 +60,16 @@ export class Names {
     if (first === undefined || this.broughtAt === undefined) return;
     const guess = this.brought.size === 1 ? this.guess(first) : "";
     const message = `${listed(this.brought)} ${this.brought.size === 1 ? "is" : "are"} not in authentication${guess}`;
-    const hint = 'Only a certificate or token can bring the name, by an entry with the name "*"';
+    const hint =
+      'Right if a certificate or token brings the name, by the entry with the name "*"; else correct it, or add an entry';
     this.complaints.say("warning", this.broughtAt, message, hint);
   }
 
   private checkUser(owner: string, name: string, path: Path): void {
     if (this.users.has(name)) return;
     if (!this.mayBeBrought) {
-      this.refuse(path, `${owner} names user ${quote(name)}, who is not in authentication${this.guess(name)}`);
+      const message = `${owner} names user ${quote(name)}, who is not in authentication${this.guess(name)}`;
+      this.refuse(path, message, ADD_USER);
       return;
     }
     this.brought.add(name);

@@ -14,7 +14,7 @@ export function readGroup(entry: Fields, number: number, names: Names): ReadGrou
   entry.label = name === undefined ? `group ${number}` : `group ${quote(name)}`;
   entry.checkKeys(["name", "members", "note"]);
   entry.text("note", true);
-  if (!entry.has("name")) entry.error("", `${entry.label} has no name`, 'Add name: "@…"');
+  if (!entry.has("name")) entry.error("", `${entry.label} has no name`, 'Add name: "@…", as rules name it');
   if (name === EVERYBODY) {
     entry.error(
       "name",
@@ -23,7 +23,7 @@ export function readGroup(entry: Fields, number: number, names: Names): ReadGrou
     );
   } else if (name?.startsWith("@") === false) {
     entry.error("name", `${entry.label}: the name of a group begins with "@"`, `Write ${quote(`@${name}`)}`);
-  } else if (name === "@") entry.error("name", `${entry.label} has no name behind the "@"`);
+  } else if (name === "@") entry.error("name", `${entry.label} has no name behind the "@"`, 'Write one: "@family"');
   const members = entry.texts("members", false) ?? [];
   for (const [index, member] of members.entries())
     names.checkMember(entry.label, member, [...entry.path, "members", index]);
@@ -40,7 +40,8 @@ export function readRule(entry: Fields, number: number, names: Names, nowMs: num
   for (const direction of DIRECTIONS) {
     if (allow[direction] === undefined || deny[direction] === undefined) continue;
     const message = `${entry.label} allows and denies ${direction} at once, and it would be a guess which of them counts`;
-    entry.error("deny", message, "Make two rules of it: of those that match, the last one counts");
+    const hint = "Make two rules of it: of those that match, the last one counts. Older brokers denied it to all it names";
+    entry.error("deny", message, hint);
   }
   const rule = {
     number,

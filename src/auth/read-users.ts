@@ -37,7 +37,9 @@ const LIMIT_KEYS = ["maxConnections", "messagesPerSecond", "bytesPerSecond", "qu
 const USER_KEYS = ["name", "method", ...CONDITION_KEYS, "admin", ...LIMIT_KEYS];
 const ALL_KEYS = [...new Set([...USER_KEYS, ...Object.values(METHOD_KEYS).flat()])];
 
-const PASSWORD_HINT = "mqtt-broker passwd add NAME asks for a password and writes the entry";
+/** `passwd` leaves a file alone that has mistakes: so the entry has to go first. */
+const PASSWORD_HINT =
+  "Remove the entry; mqtt-broker passwd add NAME then asks for a password and writes one that is right";
 
 /** Reads one entry of `authentication`; undefined when too little of it is right to go on. `number`: its position, from 1. */
 export function readUser(entry: Fields, number: number, reading: AuthReading): ReadUser | undefined {
@@ -64,7 +66,7 @@ export function readUser(entry: Fields, number: number, reading: AuthReading): R
 
 function readMethod(entry: Fields): Method | undefined {
   if (entry.has("method")) return entry.oneOf("method", METHODS);
-  const hint = `Add method: "argon2id" or another of ${METHODS.join(", ")}; ${PASSWORD_HINT}`;
+  const hint = `Add method: "…", one of ${METHODS.join(", ")}`;
   entry.error("", `${entry.label} has no method`, hint);
   return undefined;
 }
@@ -152,7 +154,7 @@ function readSha256(entry: Fields): Secret | undefined {
   const digest = entry.text("digest");
   if (digest === undefined) return undefined;
   if (/^[0-9a-fA-F]{64}$/.test(digest)) return { method: "sha256", salt, digest };
-  const hint = `It is the SHA-256 of the salt and the password; ${PASSWORD_HINT}`;
+  const hint = `It is the SHA-256 of the salt and the password. ${PASSWORD_HINT}`;
   entry.error(
     "digest",
     `${entry.label}: digest must be 64 hexadecimal digits, and has ${digest.length} characters${oddity(digest)}`,
@@ -189,6 +191,13 @@ function readHash(entry: Fields, method: "scrypt" | "argon2id" | "mosquitto"): S
   return undefined;
 }
 
+/** What the keys of tokens have to be. */
+const KEY_HINTS = {
+  secret: "A text is a secret for HS256; a public key is a PEM text or file, for RS256, ES256 or EdDSA",
+  pem: "It is a public key in PEM: RSA for RS256, P-256 for ES256, Ed25519 for EdDSA; leave algorithms out to follow it",
+  jwks: 'It is a JSON Web Key Set, { "keys": [ … ] }, with keys for HS256, RS256, ES256 or EdDSA',
+} as const;
+
 function needs(entry: Fields, key: string): boolean {
   if (entry.has(key)) return true;
   entry.error("", `${entry.label} has the method ${String(entry.value("method"))} and no ${key}`, PASSWORD_HINT);
@@ -199,8 +208,8 @@ function readJwt(entry: Fields, reading: AuthReading): ReadJwt | undefined {
   const algorithms = entry.texts("algorithms", false) ?? [];
   for (const [index, algorithm] of algorithms.entries()) {
     if ((JWT_ALGORITHMS as readonly string[]).includes(algorithm)) continue;
-    const message = `${entry.label}: algorithms has ${quote(algorithm)}, which is none of ${JWT_ALGORITHMS.join(", ")}`;
-    entry.errorIn("algorithms", index, message);
+    const message = `${entry.label}: algorithms has ${quote(algorithm)}, which is not supported`;
+    entry.errorIn("algorithms", index, message, `Supported are ${JWT_ALGORITHMS.join(", ")}`);
   }
   const claims = entry.inner("claims");
   claims?.checkKeys(["user", "groups"]);
@@ -215,7 +224,7 @@ function readJwt(entry: Fields, reading: AuthReading): ReadJwt | undefined {
   if (key === undefined) return undefined;
   const jwt = { key: key.key, ...settings };
   const mistake = checkJwt(jwt);
-  if (mistake !== undefined) entry.error(key.from, `${entry.label}: ${mistake}`);
+  if (mistake !== undefined) entry.error(key.from, `${entry.label}: ${mistake}`, KEY_HINTS[key.key.kind]);
   const weakness = weakJwtKey(jwt.key);
   if (weakness !== undefined)
     entry.say("warning", key.from, `${entry.label}: ${weakness}`, "Take 32 random bytes or more");
@@ -227,8 +236,8 @@ function readKey(entry: Fields, reading: AuthReading): { key: ReadJwt["key"]; fr
   const [from] = given;
   if (from === undefined || given.length > 1) {
     const what = from === undefined ? "no key" : given.join(" and ");
-    const message = `${entry.label} has the method jwt and ${what}: exactly one of key, keyFile and jwksFile is needed`;
-    entry.error(given[1] ?? "", message);
+    const message = `${entry.label} has the method jwt and ${what}, and needs exactly one of key, keyFile and jwksFile`;
+    entry.error(given[1] ?? "", message, 'Such as keyFile: "issuer.pem", the public key of who makes the tokens');
     return undefined;
   }
   const text = from === "key" ? entry.text("key") : readNamedFile(entry, from, reading);

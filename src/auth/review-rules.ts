@@ -10,7 +10,7 @@ const COMPARISONS_MAX = 200_000;
 export function reviewRules({ rules, groups }: Pick<ReadAuth, "rules" | "groups">, complaints: Complaints): void {
   const review = new Review(rules, groups);
   for (const { rule, by } of review.overridden) {
-    const message = `rule ${rule.number} has no effect: rule ${by.number} comes later and decides all that it would`;
+    const message = `rule ${rule.number} has no effect: ${shown(by)} comes later and decides all that it would`;
     const hint = `Of the rules that match, the last one counts: move it behind rule ${by.number}, or remove it`;
     complaints.say("warning", rule.place, message, hint);
   }
@@ -18,14 +18,15 @@ export function reviewRules({ rules, groups }: Pick<ReadAuth, "rules" | "groups"
   if (first !== undefined) {
     const others = review.holes.length === 1 ? "" : ` (and ${review.holes.length - 1} more like it)`;
     const { deny, allow } = first;
-    const message = `rule ${deny.number} denies ${deny.topicFilter} within ${allow.topicFilter}, which rule ${allow.number} allows${others}`;
+    const message = `rule ${deny.number} denies ${deny.topicFilter} within ${allow.topicFilter}, which ${shown(allow)} allows${others}`;
     const hint = `Subscriptions to ${allow.topicFilter} are accepted, and what is denied is left out at delivery; mqtt-broker-tokio refuses them`;
     complaints.say("note", deny.place, message, hint);
   }
   const wide = rules.find((rule) => isWide(rule) && [rule.sub, rule.pub].some((side) => side?.allow === true));
   if (wide !== undefined && !rules.some(({ topicFilter }) => isReserved(topicFilter))) {
     const message = `rule ${wide.number} allows ${wide.topicFilter}, which does not include topics that begin with "$"`;
-    complaints.say("note", wide.place, message, 'For the broker\'s own figures add a rule with the topic "$SYS/#"');
+    const hint = 'Older brokers included them; for the broker\'s own figures add a rule with the topic "$SYS/#"';
+    complaints.say("note", wide.place, message, hint);
   }
 }
 
@@ -128,6 +129,11 @@ class Review {
 
 function isUnconditional({ from, clientIds, expiresMs }: ReadRule): boolean {
   return from.length === 0 && clientIds.length === 0 && expiresMs === Number.POSITIVE_INFINITY;
+}
+
+/** With its line, which is another one than the problem's. */
+function shown({ number, place: { line } }: ReadRule): string {
+  return line === 0 ? `rule ${number}` : `rule ${number} (line ${line})`;
 }
 
 function isWide({ topicFilter }: ReadRule): boolean {

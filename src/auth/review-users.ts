@@ -21,32 +21,32 @@ export function reviewUsers(auth: ReadAuth, certificatesVerified: boolean, compl
     "warning",
     by("plain_password"),
     (names) => `the password of ${names} can be read by everybody who can read this file`,
-    "mqtt-broker passwd add NAME replaces it by a hash",
+    "mqtt-broker passwd add NAME asks for a new one and keeps a hash of it",
   );
   const unsalted = by("sha256").filter(({ secret }) => secret?.method === "sha256" && secret.salt === "");
   say(
     "warning",
     unsalted,
     (names) => `the digest of ${names} has no salt: such passwords are found in ready-made tables`,
-    "mqtt-broker passwd add NAME replaces it by a salted hash",
+    "mqtt-broker passwd add NAME asks for a new one and keeps a salted hash of it",
   );
   say(
     "note",
     by("sha256"),
     (names) => `sha256 is so fast that whoever has this file can find the password of ${names} by trying`,
-    "Prefer argon2id: mqtt-broker passwd add NAME replaces it",
+    "mqtt-broker passwd add NAME asks for a new one and keeps it as argon2id, which is slow",
   );
   say(
     "warning",
     certificatesVerified ? [] : by("client_cert"),
     (names) => `${names} cannot get in: no listener verifies certificates of clients`,
-    "The method client_cert needs a TLS listener with --client-ca FILE",
+    "The method client_cert needs a TLS listener with --client-ca FILE; some older brokers let such users in unverified",
   );
   say(
     "note",
     idle(auth),
     (names) => `no rule allows anything to ${names}, who may connect and do nothing`,
-    'Add a rule with allow: { sub: ["…"], pub: ["…"] }',
+    'Add a rule such as { topic: "home/#", allow: { sub: ["NAME"], pub: ["NAME"] } }',
   );
   if (users.length === 0) {
     const message = "Nobody can connect: authentication has no entry";
@@ -57,7 +57,7 @@ export function reviewUsers(auth: ReadAuth, certificatesVerified: boolean, compl
       "warning",
       complaints.at(["authorization"]),
       message,
-      `Such as { topic: "home/#", allow: { sub: ["${EVERYBODY}"] } }`,
+      `Add one, such as { topic: "home/#", allow: { sub: ["${EVERYBODY}"], pub: ["${EVERYBODY}"] } }`,
     );
   }
 }

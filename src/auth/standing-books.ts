@@ -1,4 +1,5 @@
 import { type Client, NO_PEER } from "../core/client.ts";
+import type { Peer } from "../core/ports.ts";
 import type { AnonymousFrom } from "./attempt.ts";
 import type { Book, Explanation } from "./book.ts";
 import { Login } from "./login.ts";
@@ -49,12 +50,13 @@ class StandingBook implements Book {
 }
 
 const LOCAL_ONLY = new LoginFailure(
-  "only clients on this machine are let in while there is no file of users: mqtt-broker passwd add NAME makes a user, " +
+  "not authorized: only clients on this machine are let in while there is no file of users: mqtt-broker passwd add NAME makes a user, " +
     "--allow-anonymous opens to everybody",
   false,
 );
 const NOBODY = new LoginFailure(
-  "auth.allowAnonymous lets in nobody without a user, and there is no file of users: mqtt-broker passwd add NAME makes a user",
+  "not authorized: auth.allowAnonymous lets in nobody without a user, and there is no file of users: " +
+    "mqtt-broker passwd add NAME makes a user",
   false,
 );
 
@@ -76,8 +78,13 @@ export function bookWithoutFile(anonymous: AnonymousFrom): Book {
 /** The rules of a broker that found a file it cannot use: an administrator on a Unix socket may do everything, nobody else anything. */
 export function closedBook(file: string): Book {
   const refusal = new LoginFailure(
-    `${file} cannot be used, so only clients on a Unix socket are let in: mqtt-broker check says what is wrong with it`,
+    `not authorized: ${file} cannot be used, so only clients on a Unix socket are let in: mqtt-broker check says what is wrong with it`,
     false,
   );
-  return new StandingBook(({ peer }) => (peer.transport === "unix" ? undefined : refusal), false);
+  return new StandingBook(({ peer }) => (isBehindFileRights(peer) ? undefined : refusal), false);
+}
+
+/** A Unix socket that is a file has an owner and a mode; one by an abstract name, "@…", is open to the whole machine. */
+function isBehindFileRights({ transport, address }: Peer): boolean {
+  return transport === "unix" && !address.startsWith("@");
 }

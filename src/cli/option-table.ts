@@ -203,6 +203,15 @@ export const OPTION_TABLE: readonly Option[] = [
     defaultText: "auth.json5 beside the configuration, else ./auth.json5",
     help: "Users, groups and rules, JSON5; a change takes effect within a second",
   },
+  {
+    name: "max-blocking-threads",
+    group: "Who may connect",
+    key: "auth.hashWorkers",
+    type: { kind: "integer", min: 1, max: 1024 },
+    metavar: "COUNT",
+    default: 2,
+    help: "Passwords that are checked at a time, each in a thread of its own; more than 4 need UV_THREADPOOL_SIZE",
+  },
 
   {
     name: "mqtt-retain-support",
@@ -534,13 +543,6 @@ export const OPTION_TABLE: readonly Option[] = [
     type: { kind: "integer", min: 1, max: 65_535 },
     help: "Threads that serve connections",
     ignored: `${ONE_LOOP}: to use more processor cores run several brokers, each with a port of its own`,
-  },
-  {
-    name: "max-blocking-threads",
-    group: "Options of other brokers, without effect here",
-    type: { kind: "integer", min: 1, max: 65_535 },
-    help: "Threads for work that blocks",
-    ignored: "the broker does no work that blocks: set UV_THREADPOOL_SIZE for those of Node.js itself",
   },
   {
     name: "thread-keep-alive",

@@ -6,6 +6,9 @@ import type { Log } from "../core/ports.ts";
 import { type FileWatch, watchFiles } from "../os/file-watch.ts";
 import { formatProblem } from "../text/problem.ts";
 
+/** What takes effect without a restart. */
+const AT_ONCE: ReadonlySet<string> = new Set(["auth.file", "auth.allowAnonymous"]);
+
 /**
  * Follows the configuration while the broker runs. What it says of the file of users and rules takes effect at once; what
  * else has changed is named, and waits for a restart. A configuration with errors changes nothing.
@@ -72,9 +75,9 @@ export class Reloader {
     this.current = settings;
     this.follow();
     for (const warning of settings.warnings) if (!before.warnings.includes(warning)) log.warn(warning);
-    const taken = changedKeys(before, settings).filter((key) => key.startsWith("auth."));
+    const taken = changedKeys(before, settings).filter((key) => AT_ONCE.has(key));
     if (taken.length > 0) log.info(`Changed in the configuration, in force from now on: ${taken.join(", ")}`);
-    const waiting = changedKeys(this.started, settings).filter((key) => !key.startsWith("auth."));
+    const waiting = changedKeys(this.started, settings).filter((key) => !AT_ONCE.has(key));
     if (this.isNews(waiting.join(", ")) && waiting.length > 0) {
       log.warn(`Changed in the configuration, in force after a restart: ${waiting.join(", ")}`);
     }

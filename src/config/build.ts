@@ -224,7 +224,8 @@ function authOf(pick: Picker, { files, authPlaces, problems }: BuildContext): Au
     problems.push(pick.origin("auth.file").problem("error", `${named} does not exist`, hint));
   }
   if (anonymous === "all") warnAnonymous(pick.origin("auth.allowAnonymous"), file !== undefined, problems);
-  return { file, named: named !== undefined, candidates, anonymous };
+  const hashWorkers = pick.optional("auth.hashWorkers");
+  return { file, named: named !== undefined, candidates, anonymous, hashWorkers };
 }
 
 /** What cannot be told is an error, and counts as there: to go on without its rules could let in anybody. */

@@ -54,6 +54,8 @@ export interface Grant {
 export interface Identity {
   /** As rules name it; for the log. */
   readonly name: string;
+  /** What the log line of its connection says beside its name, such as why it is nobody better known. */
+  readonly remark?: string | undefined;
   /** Milliseconds since 1970 at which its connection ends, as the end of a token; undefined: never. */
   readonly expiresMs?: number | undefined;
   /** The user name its session belongs to; undefined: no user's, as of anonymous clients. */

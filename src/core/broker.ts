@@ -271,6 +271,7 @@ export class Broker {
       cleanStart: client.cleanStart,
       sessionPresent,
       sessionExpiry: session.expiryIntervalSeconds,
+      remark: client.identity?.remark,
     });
   }
 

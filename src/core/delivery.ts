@@ -396,7 +396,8 @@ export class Delivery implements DurableWaiter {
       if (next.qos !== 0 && !this.canStart(next, connection)) break;
       if (next.qos === 2 && session.stored && !this.isSafeToSend(next)) break;
       queued.shift();
-      if (this.tooOld(next) || this.isDenied(next)) this.forget(next);
+      if (this.tooOld(next)) this.forget(next);
+      else if (this.isDenied(next)) this.dropDenied(next, connection);
       else if (next.qos === 0) {
         this.forget(next);
         this.deliverQos0(connection, next.message, next.retain, next.subscriptionIdentifiers);
@@ -411,8 +412,10 @@ export class Delivery implements DurableWaiter {
       // One that was acknowledged meanwhile has left.
       if (this.inflight?.get(outgoing.packetIdentifier) === outgoing) {
         if (this.underWay >= connection.sendQuota || !connection.writable) return;
+        if (this.isDenied(outgoing)) this.abandon(outgoing);
+        // Released by now, perhaps because it is denied.
         if (outgoing.state === OutgoingState.AwaitPubcomp) this.transmitPubrel(outgoing, connection);
-        else this.transmit(outgoing, connection);
+        else if (this.inflight.get(outgoing.packetIdentifier) === outgoing) this.transmit(outgoing, connection);
       }
       this.resent++;
     }
@@ -609,11 +612,38 @@ export class Delivery implements DurableWaiter {
     const { permissions } = this.broker;
     const { message, state } = outgoing;
     if (!permissions.asked || state === OutgoingState.AwaitPubcomp) return false;
-    // Its receiver may have it from before a cut, and would take the next message under its identifier for this one.
-    if (outgoing.qos === 2 && outgoing.key !== 0 && outgoing.key <= this.duplicateKey) return false;
     if (permissions.mayReceive(this.session.client, message.topicName)) return false;
     this.dropped(message, "notAuthorized");
     return true;
+  }
+
+  /** One that waits may not be sent. It may have been before a cut, and then its identifier must be freed on the other side. */
+  private dropDenied(outgoing: Outgoing, connection: Connection): void {
+    if (outgoing.qos === 2 && outgoing.key !== 0 && outgoing.key <= this.duplicateKey) {
+      this.giveUp(outgoing);
+      this.start(outgoing, connection);
+    } else this.forget(outgoing);
+  }
+
+  /** One that was under way may not be sent again. */
+  private abandon(outgoing: Outgoing): void {
+    const { broker, session } = this;
+    if (broker.hooks.present.onQosDropped) {
+      broker.hooks.notify("onQosDropped", session.client, packetOf(outgoing.message, outgoing));
+    }
+    if (outgoing.qos === 2) this.giveUp(outgoing);
+    else this.release(outgoing);
+  }
+
+  /**
+   * In place of PUBLISH comes PUBREL, as if PUBREC had come: a receiver that has the message would take the next one under
+   * its identifier for this one, and one that has not says so, 5.0 §3.7.2.1.
+   */
+  private giveUp(outgoing: Outgoing): void {
+    if (outgoing.key !== 0) {
+      outgoing.releasedBatch = this.broker.archive!.queues.released(this.session, outgoing);
+    }
+    outgoing.state = OutgoingState.AwaitPubcomp;
   }
 
   /** QoS 1 messages of a share go to another member; QoS 2 ones must not, 5.0 [MQTT-4.8.2-5]. */

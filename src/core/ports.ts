@@ -28,8 +28,9 @@ export interface LogFields {
 export interface Log {
   /** Ask before building an expensive line: a line is only built when it will be printed. */
   enabled(level: LogLevel): boolean;
-  error(message: string, fields?: LogFields): void;
-  warn(message: string, fields?: LogFields): void;
+  /** `below`: lines that say for people what `fields` say for programs. A log has one or the other. */
+  error(message: string, fields?: LogFields, below?: readonly string[]): void;
+  warn(message: string, fields?: LogFields, below?: readonly string[]): void;
   info(message: string, fields?: LogFields): void;
   debug(message: string, fields?: LogFields): void;
   trace(message: string, fields?: LogFields): void;

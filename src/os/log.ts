@@ -54,12 +54,12 @@ export class HostLog implements Log {
     return RANK[level] <= this.rank;
   }
 
-  error(message: string, fields?: LogFields): void {
-    this.write("error", message, fields);
+  error(message: string, fields?: LogFields, below?: readonly string[]): void {
+    this.write("error", message, fields, below);
   }
 
-  warn(message: string, fields?: LogFields): void {
-    if (this.rank >= RANK.warn && this.flood.admits("warn", message)) this.write("warn", message, fields);
+  warn(message: string, fields?: LogFields, below?: readonly string[]): void {
+    if (this.rank >= RANK.warn && this.flood.admits("warn", message)) this.write("warn", message, fields, below);
   }
 
   info(message: string, fields?: LogFields): void {
@@ -83,7 +83,7 @@ export class HostLog implements Log {
     return text;
   }
 
-  private write(level: LogLevel, message: string, fields: LogFields | undefined): void {
+  private write(level: LogLevel, message: string, fields: LogFields | undefined, below?: readonly string[]): void {
     if (this.output.writableLength + this.text.length > WAITING_MAX) {
       this.dropped++;
       return;
@@ -93,7 +93,12 @@ export class HostLog implements Log {
       this.dropped = 0;
       this.write("warn", "Log lines were lost, their reader is too slow", { lines });
     }
-    this.text += `${formatLine(this.format, this.clock.wallMs(), level, message, fields)}\n`;
+    const { format } = this;
+    const wallMs = this.clock.wallMs();
+    const forPeople = format === "json" ? undefined : below;
+    this.text += `${formatLine(format, wallMs, level, message, forPeople === undefined ? fields : undefined)}\n`;
+    // Each begins as the first one does: the journal shows lines, and whoever filters by level gets them all.
+    for (const line of forPeople ?? []) this.text += `${formatLine(format, wallMs, level, line, undefined)}\n`;
     if (this.scheduled) return;
     this.scheduled = true;
     setImmediate(this.onImmediate);

@@ -1,6 +1,6 @@
 import type { Path, PlacedNode } from "./document.ts";
+import { readJson5 } from "./json5-document.ts";
 import { added, type Container, EditError, indentOf, removed, type Splice } from "./json5-layout.ts";
-import { readJson5 } from "./json5-parser.ts";
 import { styleAt, writeMember, writeValue } from "./json5-style.ts";
 
 // A person's file stays a person's file: only the place that is meant changes, and what is new is written as its

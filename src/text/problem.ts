@@ -9,6 +9,8 @@ export interface Problem {
   /** From 1, in UTF-16 units; 0 when the whole line is meant. */
   column: number;
   message: string;
+  /** How many it stands for, when it only counts those that are not shown; else 1. */
+  count?: number;
   /** What to do about it. */
   hint?: string;
   /** The line of the file, or of a long line the part around the place, to be shown with a caret. */
@@ -24,6 +26,16 @@ export function placelessProblem(severity: Problem["severity"], message: string,
 
 export function hasErrors(problems: readonly Problem[]): boolean {
   return problems.some((problem) => problem.severity === "error");
+}
+
+/** "2 errors, 1 warning"; what there is none of is left out. */
+export function countsText(problems: readonly Problem[]): string {
+  const parts = (["error", "warning", "note"] as const).map((severity) => {
+    const those = problems.filter((problem) => problem.severity === severity);
+    const count = those.reduce((sum, problem) => sum + (problem.count ?? 1), 0);
+    return count === 0 ? "" : `${count} ${severity}${count === 1 ? "" : "s"}`;
+  });
+  return parts.filter((part) => part !== "").join(", ");
 }
 
 /**

@@ -127,7 +127,10 @@ test("who is not let in any more may do nothing, and is disconnected", async () 
   const access = accessOf(new FakeBook({ kim: ["a"] }));
   const kim = clientOf("kim");
   await logIn(access, kim, "kim");
-  access.swap(rulesOf(new FakeBook({ lee: ["a"] })));
+  // Her password is another one now, say; whatever the rules allow to her name, she is not her any more.
+  const book = new FakeBook({ kim: ["a"] });
+  book.renew = () => undefined;
+  access.swap(rulesOf(book));
   assert.equal(access.check(kim, "a", false), false);
   assert.equal(access.why(kim, "a", false), "kim would not be let in any more");
   const refusal = access.review(kim);
@@ -227,8 +230,8 @@ class FakeGuard {
     return this.banned ? this.refusal : undefined;
   }
 
-  failed(peer: Peer, userName: string | undefined): number {
-    this.calls.push(`failed ${peer.address} ${userName}`);
+  failed(peer: Peer, userName: string | undefined, mayBan = true): number {
+    this.calls.push(`failed ${peer.address} ${userName}${mayBan ? "" : ", not to be banned"}`);
     return this.delayMs;
   }
 
@@ -252,6 +255,30 @@ test("the guard hears of guesses and of those who prove who they are, not of ano
     "admits 192.0.2.7:1",
   ]);
   assert.equal(access.banned(), 2);
+});
+
+test("a guess counts and waits also where it is let in as unauthenticated, which bans nobody", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const book = new FakeBook({ kim: [] });
+  const failure = new LoginFailure("wrong password", true);
+  const login = new Login({ name: "lost", userName: "lost", user: undefined, groups: [], book, failure });
+  book.authenticate = () => login;
+  const access = accessOf(book);
+  const guard = new FakeGuard();
+  guard.delayMs = 500;
+  access.guard = guard;
+  let answer: Login | Refusal | undefined;
+  void logIn(access, clientOf("kim", THERE), "wrong").then((later) => {
+    answer = later;
+  });
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  await settle();
+  assert.deepEqual(guard.calls, ["admits 192.0.2.7:1", "failed 192.0.2.7:1 kim, not to be banned"]);
+  assert.equal(answer, undefined);
+  context.mock.timers.tick(500);
+  await settle();
+  assert.equal(answer, login);
+  assert.equal(login.remark, "wrong password");
 });
 
 test("a refusal that is no guess is not counted", async () => {

@@ -270,6 +270,16 @@ test("of several places the first counts, and one that holds is not left because
   assert.equal(await scene.may("first"), true);
 });
 
+test("a file that is wrong at the start is not passed over for another one either", async (context) => {
+  const scene = new Scene(context, ["first.json5", "second.json5"]);
+  scene.write("{", "first.json5");
+  scene.write(rules("second"), "second.json5");
+  await scene.file.start();
+  rmSync(scene.at("first.json5"));
+  await scene.file.reload();
+  assert.equal(await scene.may("second"), undefined);
+});
+
 test("asked to read again it says what came of it, also when nothing has changed", async (context) => {
   const scene = new Scene(context);
   scene.write(rules("a"));

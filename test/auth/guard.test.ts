@@ -144,6 +144,13 @@ test("this machine is slowed but never banned", () => {
   assert.deepEqual(watch.log.lines, []);
 });
 
+test("where the rules let in who fails as somebody else, it waits as long and is not banned", () => {
+  const { guard } = new Watch();
+  const delays = Array.from({ length: 12 }, () => guard.failed(THIEF, "kim", false));
+  assert.deepEqual(delays.slice(0, 6), [250, 500, 1000, 2000, 4000, 4000]);
+  assert.equal(guard.admits(THIEF), undefined);
+});
+
 test("a success forgives what failed under the same name, and leaves what was tried under others", () => {
   const watch = new Watch();
   watch.fail(5, THIEF, "kim");

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { accessSync, constants, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { createHmac } from "node:crypto";
+import { accessSync, constants, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, suite, type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type ConnectOptions, connect as connectTo, dial as dialTo, type RawClient } from "../support/raw-client.ts";
 import { assertExamples, type Installed, install, manifest, ROOT } from "./installed.ts";
 import { type Program, startProgram } from "./program.ts";
@@ -29,6 +31,35 @@ async function dial(context: TestContext, port: number, options?: ConnectOptions
   const client = await dialTo(port, options);
   context.after(() => client.socket.destroy());
   return client;
+}
+
+/** Adds a user to an example's file, as the comment in it says. */
+function passwd(name: string, group: string, file: string): void {
+  const words = [installed.main, "passwd", "add", name, "--group", group, "--auth-file", file, "--password-stdin"];
+  execFileSync(process.execPath, words, {
+    cwd: installed.folder,
+    input: "open sesame",
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+}
+
+/** Connects as soon as the broker has taken up that it may. */
+async function eventually(context: TestContext, port: number, options: ConnectOptions): Promise<RawClient> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await connect(context, port, options);
+    } catch (error) {
+      if (tries === 50) throw error;
+      await sleep(100);
+    }
+  }
+}
+
+/** A JSON Web Token, RFC 7515 §7.1. */
+function hs256(secret: string, claims: Record<string, unknown>): string {
+  const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const signed = `${encoded({ alg: "HS256", typ: "JWT" })}.${encoded(claims)}`;
+  return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
 }
 
 /** Clients of the outside world need programs that `npm test` installs first. */
@@ -96,6 +127,7 @@ suite("the examples", () => {
     const expected = ["broker.ts", "client-arduino", "client-mqttjs.ts", "client-paho.py", "custom-listener.ts"];
     expected.push("inline-publisher.ts", "ledger.ts", "paho-plugin.mjs", "paho.json5", "plugin.mjs");
     expected.push("rewrite-topics.ts", "log-store.ts", "log-store.test.ts", "own-store.ts");
+    expected.push("auth-rules.ts", "auth-file.ts", "auth-home.json5", "auth-devices.json5");
     assertExamples(readdirSync(join(ROOT, "examples")), expected);
   });
 
@@ -193,6 +225,94 @@ suite("the examples", () => {
     assert.equal(await display.publish("greenhouse/1/door", "open", { qos: 1 }), 0x87);
     assert.equal(await gardener.publish("greenhouse/1/door", "open", { qos: 1 }), 0);
     assert.equal(await gardener.publish("house/1/door", "open", { qos: 1 }), 0x87);
+    assert.equal(await program.end(), 0);
+  });
+
+  test("auth-rules.ts lets in who has a token, to the topics of its name", async (context) => {
+    const secret = "0123456789abcdef0123456789abcdef";
+    const program = startProgram(context, process.execPath, ["auth-rules.ts"], {
+      cwd: installed.folder,
+      env: { PORT: "0", TOKEN_SECRET: secret },
+    });
+    const port = await program.port();
+    const exp = Math.floor(Date.now() / 1000) + 600;
+    const pumpToken = hs256(secret, { sub: "pump", aud: "greenhouse", exp });
+    const forged = hs256("another", { sub: "pump", aud: "greenhouse", exp });
+    await (await dial(context, port, { username: "pump", password: forged })).expectConnackRefusal(0x87);
+    await (await dial(context, port, { username: "hose", password: pumpToken })).expectConnackRefusal(0x87);
+    const backend = await connect(context, port);
+    const pump = await connect(context, port, { username: "pump", password: pumpToken });
+    const token = hs256(secret, { sub: "kim", aud: "greenhouse", exp, roles: ["gardeners"] });
+    const gardener = await connect(context, port, { username: "kim", password: token });
+    assert.deepEqual(await pump.subscribe("device/pump/#"), [0]);
+    assert.deepEqual(await pump.subscribe("device/hose/#"), [0x87]);
+    assert.deepEqual(await gardener.subscribe("device/#"), [0]);
+    assert.equal(await pump.publish("device/pump/state", "on", { qos: 1 }), 0);
+    await gardener.expect("publish", { topic: "device/pump/state", payload: "on" });
+    await pump.expect("publish", { topic: "device/pump/state", payload: "on" });
+    assert.equal(await gardener.publish("device/pump/order", "off", { qos: 1 }), 0x87);
+    assert.equal(await backend.publish("device/pump/order", "off", { qos: 1 }), 0);
+    await pump.expect("publish", { topic: "device/pump/order", payload: "off" });
+    assert.equal(await program.end(), 0);
+  });
+
+  test("auth-rules.ts says what is wrong with its rules", async (context) => {
+    const program = startProgram(context, process.execPath, ["auth-rules.ts"], {
+      cwd: installed.folder,
+      env: { PORT: "0", TOKEN_SECRET: "" },
+    });
+    assert.equal(await program.exit(), 1);
+    assert.match(program.output(), /^user "\*" has an empty key$/m);
+  });
+
+  test("auth-file.ts takes up a user that passwd adds to auth-home.json5, and refuses a mistake", async (context) => {
+    const program = start(context, "auth-file.ts");
+    const port = await program.port();
+    passwd("kim", "@family", "auth-home.json5");
+    passwd("tablet", "@guests", "auth-home.json5");
+    const kim = await eventually(context, port, { username: "kim", password: "open sesame" });
+    const tablet = await eventually(context, port, { username: "tablet", password: "open sesame" });
+    assert.deepEqual(await tablet.subscribe("home/#"), [0]);
+    assert.deepEqual(await tablet.subscribe("home/door/#"), [0x87]);
+    assert.equal(await kim.publish("home/door/bell", "ring", { qos: 1 }), 0x10);
+    assert.equal(await kim.publish("home/lamp", "on", { qos: 1 }), 0);
+    await tablet.expect("publish", { topic: "home/lamp", payload: "on" });
+    assert.equal(await tablet.publish("home/lamp", "off", { qos: 1 }), 0x87);
+    const stove = await connect(context, port, { clientId: "stove" });
+    assert.equal(await stove.publish("sensor/stove/heat", "21", { qos: 1 }), 0x10);
+    assert.equal(await stove.publish("sensor/lamp/heat", "21", { qos: 1 }), 0x87);
+    const path = join(installed.folder, "auth-home.json5");
+    const right = readFileSync(path, "utf8");
+    writeFileSync(path, right.replace('pub: ["@family"]', 'pub: ["@familiy"]'));
+    await program.shows(/rule 1 names group "@familiy", which is not in group \(did you mean "@family"\?\)/);
+    await program.shows(/the rules that were in force stay in force/);
+    assert.equal(await kim.publish("home/lamp", "on", { qos: 1 }), 0);
+    await tablet.expect("publish", { topic: "home/lamp", payload: "on" });
+    // The rule about the door now denies all of what the tablet has subscribed to.
+    writeFileSync(path, right.replace('topic: "home/door/#"', 'topic: "home/#"'));
+    await tablet.expectDisconnect(0x98);
+    assert.equal(await program.end(), 0);
+  });
+
+  test("auth-devices.json5 lets devices report and services give orders", async (context) => {
+    passwd("pump", "@devices", "auth-devices.json5");
+    passwd("collector", "@services", "auth-devices.json5");
+    const words = [installed.main, "--tcp-port", "0", "--auth-file", "auth-devices.json5"];
+    const program = start(context, ...words);
+    const port = await program.port();
+    await (await dial(context, port)).expectConnackRefusal(0x87);
+    const pump = await connect(context, port, { username: "pump", password: "open sesame" });
+    const collector = await connect(context, port, { username: "collector", password: "open sesame" });
+    assert.deepEqual(await pump.subscribe([{ topic: "device/pump/order" }, { topic: "device/#" }]), [0, 0]);
+    assert.deepEqual(await pump.subscribe("device/hose/order"), [0x87]);
+    assert.deepEqual(await collector.subscribe("device/#"), [0]);
+    assert.equal(await pump.publish("device/pump/flow", "3", { qos: 1 }), 0);
+    await collector.expect("publish", { topic: "device/pump/flow", payload: "3" });
+    assert.equal(await pump.publish("device/pump/flow", "3", { qos: 1, retain: true }), 0x87);
+    assert.equal(await pump.publish("device/pump/order", "off", { qos: 1 }), 0x87);
+    assert.equal(await pump.publish("device/hose/flow", "3", { qos: 1 }), 0x87);
+    assert.equal(await collector.publish("device/pump/order", "off", { qos: 1 }), 0);
+    await pump.expect("publish", { topic: "device/pump/order", payload: "off" });
     assert.equal(await program.end(), 0);
   });
 

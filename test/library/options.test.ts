@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { suite, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
+  AuthRulesError,
   allowLocal,
   authFile,
+  authRules,
   type CreateBrokerOptions,
   createBroker,
   denyAll,
@@ -138,10 +144,54 @@ suite("createBroker", () => {
     await client.expect("publish", { topic: "out/a", payload: "from the program" });
   });
 
-  test("auth: authFile says that it is not there yet", () => {
-    assert.throws(() => authFile("auth.json5"), {
-      message: "Cannot use auth.json5: auth.json5 is not part of this version yet; use ledger() or ledgerFrom()",
+  test("auth: authFile is read when the broker starts, and followed", async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), "mqtt-broker-library-"));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, "auth.json5");
+    const rules = (name: string): string =>
+      `{ authentication: [{ name: "${name}", method: "plain_password", password: "p" }], authorization: [] }`;
+    writeFileSync(path, rules("kim"));
+    const auth = authFile(path);
+    assert.equal(auth.problems.length, 0);
+    const lines: Line[] = [];
+    const { broker, connect, dial } = await startLibrary(context, { auth, log: logTo(lines) });
+    assert.ok(auth.problems.some(({ message }) => message.includes(`password of "kim"`)));
+    await connect({ username: "kim", password: "p" });
+    writeFileSync(path, rules("lee"));
+    await auth.reload();
+    await (await dial({ username: "kim", password: "p" })).expectConnackRefusal(0x87);
+    await connect({ username: "lee", password: "p" });
+    writeFileSync(path, rules("max"));
+    // Followed without being asked for.
+    for (let waited = 0; !lines.some(({ message }) => message.includes("(max)")); waited++) {
+      assert.ok(waited < 100, JSON.stringify(lines));
+      await sleep(50);
+    }
+    await broker.stop();
+    await assert.rejects(createBroker({ auth }).start(), /for one broker/);
+  });
+
+  test("auth: authRules are those of a file, and all mistakes in them are told", async (context) => {
+    const auth = authRules({
+      authentication: [{ name: "kim", method: "plain_password", password: "p" }],
+      authorization: [
+        { topic: "#", allow: { sub: ["@any"], pub: ["kim"] } },
+        { topic: "out/#", deny: { pub: ["kim"] } },
+      ],
     });
+    assert.equal(auth.warnings.length, 1);
+    const { connect, dial } = await startLibrary(context, { auth });
+    await (await dial()).expectConnackRefusal(0x87);
+    const kim = await connect({ username: "kim", password: "p" });
+    assert.deepEqual(
+      [await kim.publish("a", "x", { qos: 1 }), await kim.publish("out/a", "x", { qos: 1 })],
+      [0x10, 0x87],
+    );
+    const wrong = { authentication: [{ name: "kim" }], authorization: [{ topic: "#", allow: { pub: ["kima"] } }] };
+    assert.throws(
+      () => authRules(wrong as never),
+      (error) => error instanceof AuthRulesError && error.problems.length === 2 && /kima/.test(error.message),
+    );
   });
 
   test("hooks: asked in their order", async (context) => {

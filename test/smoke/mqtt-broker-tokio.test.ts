@@ -1,5 +1,8 @@
 /** The command lines and options in the README of redboltz/mqtt-broker-tokio. */
-import { suite } from "node:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, suite } from "node:test";
 import { isRefused, works } from "./command-line.ts";
 
 suite("the command lines of mqtt-broker-tokio's README", { concurrency: 4 }, () => {
@@ -52,15 +55,35 @@ suite("the command lines of mqtt-broker-tokio's README", { concurrency: 4 }, () 
   );
   isRefused("--tls-port 8883 --server-crt server.crt --server-key server.key", ["--tls-port: TLS is not part"]);
   isRefused("--quic-port 8883", ["--quic-port: QUIC is not part of this version"]);
-  isRefused("--tcp-port 1883 --auth-file auth.json", [
-    "--auth-file: users and rules are not part of this version, and the file is not ignored in silence",
-  ]);
+  isRefused("--tcp-port 1883 --auth-file auth.json", ["/auth.json does not exist"]);
+});
+
+suite("the auth.json of mqtt-broker-tokio", () => {
+  const cwd = mkdtempSync(join(tmpdir(), "mqtt-broker-tokio-"));
+  after(() => rmSync(cwd, { recursive: true }));
+  writeFileSync(
+    join(cwd, "auth.json"),
+    `// users
+    {
+      "authentication": [
+        { "name": "anonymous", "method": "anonymous" },
+        { "name": "unauthenticated", "method": "unauthenticated" },
+        /* more of them */
+        { "name": "u1", "method": "plain_password", "password": "p1" }
+      ],
+      "group": [{ "name": "@casual", "members": ["anonymous", "unauthenticated"] }],
+      "authorization": [
+        { "topic": "#", "deny": { "sub": ["@any"], "pub": ["@any"] } },
+        { "topic": "test/#", "allow": { "sub": ["@casual"], "pub": ["@casual"] } }
+      ]
+    }`,
+  );
+  works({ commandLine: "--tcp-port 1883 --auth-file auth.json", options: { cwd }, warns: "the password of" });
 });
 
 suite("every other option of mqtt-broker-tokio --help", { concurrency: 4 }, () => {
   for (const [commandLine, name] of [
     ["--worker-threads 4", "--worker-threads"],
-    ["--max-blocking-threads 8", "--max-blocking-threads"],
     ["--thread-keep-alive true", "--thread-keep-alive"],
     ["--thread-stack-size 2097152", "--thread-stack-size"],
     ["--global-queue-interval 61", "--global-queue-interval"],
@@ -71,6 +94,7 @@ suite("every other option of mqtt-broker-tokio --help", { concurrency: 4 }, () =
   ] as const) {
     works({ commandLine: `--tcp-port 1883 ${commandLine}`, warns: `${name}: accepted without effect: ` });
   }
+  works({ commandLine: "--tcp-port 1883 --max-blocking-threads 4" });
   works({ commandLine: "--tcp-port 1883 --socket-no-delay true" });
   works({ commandLine: "--tcp-port 1883 --socket-no-delay=false" });
   works({ commandLine: "--tcp-port 1883 --socket-reuseport true" });

@@ -106,7 +106,7 @@ suite("a bad configuration ends it with 2 before anything is opened", { concurre
       [],
       /^conf\.d\/10-log\.json5:1:17: log\.level must be/,
     ],
-    ["users that would not be obeyed", { "auth.json5": "{}" }, [], /auth\.json5 exists: users and rules are not part/],
+    ["users that are named and missing", {}, ["--auth-file", "a.json5"], /^--auth-file: .*a\.json5 does not exist\n/],
     ["a missing plugin", {}, ["--plugin", "hooks.ts"], /--plugin: .*hooks\.ts does not exist/],
     ["an unknown limit", {}, ["--limit", "client=5"], /--limit: Unknown limit "client"\n {2}Did you mean "clients"\?/],
     ["an unknown command", {}, ["rum"], /Unknown command "rum"\n {2}Did you mean "run"\?/],

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { TextError } from "../../src/text/document.ts";
 import { parseJson5 } from "../../src/text/json5-document.ts";
 import { formatProblem } from "../../src/text/problem.ts";
@@ -167,9 +170,46 @@ test("JSON5: comments may begin with # where that is asked for, and texts keep t
   assert.deepEqual(value, { a: "x # y", b: "#" });
 });
 
+test("JSON5: what was read is kept by nobody but the caller", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
+  const value = new WeakRef(parseJson5("{ password: 'sesame' }", "f").value as object);
+  await setImmediate();
+  collect();
+  assert.equal(value.deref(), undefined);
+});
+
 test("JSON5: reserved words and letters of any language are keys", () => {
   const { value } = parseJson5("{ null: 1, gr\u00fc\u00df: 2, \\u0061b: 3, $_9: 4 }", "f");
   assert.deepEqual(value, { null: 1, "gr\u00fc\u00df": 2, ab: 3, $_9: 4 });
+});
+
+/** Of Unicode 12, which the json5 package does not know, but Node does. */
+const NEW_LETTER = "\ua7c2";
+
+for (const [text, place] of [
+  [`{${NEW_LETTER}: 1}`, "1:2"],
+  [`# ${NEW_LETTER}\r\n{\r  a: 1, # one\n\r\n b: 2, ${NEW_LETTER}: 3}`, "5:8"],
+  [`{a: '\u2028', b: '\\\u2028', c: ['\u2029', '\u2029'], ${NEW_LETTER}: 3}`, "1:34"],
+] as const) {
+  test(`JSON5: what the json5 package alone refuses is refused at ${place}, without a character of it`, () => {
+    const parse: Parser = (text, file) => parseJson5(text, file, true);
+    const expected = "Not valid JSON5: invalid character (If this is part of a key, put the key in quotes)";
+    assert.equal(refusal(parse, text), `${place} ${expected}`);
+    const quoted = text.replace(`${NEW_LETTER}:`, `"${NEW_LETTER}":`);
+    assert.equal(refusal(parse, quoted), "accepted");
+  });
+}
+
+test("JSON5: line separators stand for themselves in texts, between values for blanks, and nobody is warned of them", (context) => {
+  const warn = context.mock.method(console, "warn", () => {});
+  const { value } = parseJson5(
+    "{\u2028a:\u2029'\u2028x\u2029', '\u2028': '\\\u2028' /* \u2028 */ # \u2028\n}",
+    "f",
+    true,
+  );
+  assert.deepEqual(value, { a: "\u2028x\u2029", "\u2028": "" });
+  assert.equal(warn.mock.callCount(), 0);
 });
 
 test("JSON5: nodes know where they and their keys begin and end", () => {
@@ -191,11 +231,25 @@ test("of a long line a problem keeps the surroundings only", () => {
   }
 });
 
-test("__proto__ is a key like others and changes no prototype", () => {
-  for (const document of [parseJson5('{"__proto__": {x: 1}}', "f"), parseYaml("__proto__: {x: 1}", "f")]) {
+for (const [written, document] of [
+  ["in quotes in JSON5", parseJson5('{"__proto__": {x: 1}}', "f")],
+  ["bare in JSON5", parseJson5("{__proto__: {x: 1}}", "f")],
+  ["escaped in JSON5", parseJson5("{\\u005f_proto__: {x: 1}}", "f")],
+  ["in YAML", parseYaml("__proto__: {x: 1}", "f")],
+] as const) {
+  test(`__proto__, ${written}, is a key like others and changes no prototype`, () => {
     assert.equal(Object.getPrototypeOf(document.value), Object.prototype);
-    assert.deepEqual(Object.keys(document.value as object), ["__proto__"]);
-  }
+    assert.deepEqual(Object.entries(document.value as object), [["__proto__", { x: 1 }]]);
+    assert.deepEqual([...document.root.children.keys()], ["__proto__"]);
+    assert.equal("x" in {}, false);
+  });
+}
+
+test("JSON5: __proto__ is given twice as other keys are", () => {
+  assert.equal(
+    refusal(parseJson5, '{__proto__: 1, "__proto__": 2}'),
+    '1:16 Key "__proto__" is given twice, first in line 1',
+  );
 });
 
 test("a TextError becomes a problem that shows the place", () => {

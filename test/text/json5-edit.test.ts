@@ -3,7 +3,7 @@ import { test } from "node:test";
 import json5 from "json5";
 import { appendElements, insertMember, removeAt, replaceValue } from "../../src/text/json5-edit.ts";
 import { EditError } from "../../src/text/json5-layout.ts";
-import { Json5Mistake } from "../../src/text/json5-parser.ts";
+import { Json5Mistake } from "../../src/text/json5-places.ts";
 
 const KIM = { name: "kim", method: "argon2id" };
 

@@ -17,24 +17,28 @@ export class Json5Mistake extends Error {
   }
 }
 
+/** What stands where in a text of JSON5. All numbers are offsets in UTF-16 units. */
+export interface Places {
+  readonly root: PlacedNode;
+  /** The comments that begin with `#`, from their beginning to the end of their line. */
+  readonly comments: readonly (readonly [start: number, end: number])[];
+  /** U+2028 and U+2029 inside of texts, where they stand for themselves without a backslash. */
+  readonly separators: readonly number[];
+}
+
 /**
- * Reads JSON5 (https://spec.json5.org) into its value and the places of everything in it. Stricter than JSON5 in two
- * things: an object has each key once, and brackets are nested 200 deep at most. With `hashComments` a `#` outside of
- * texts begins a comment too, as in the rules of older brokers. Throws Json5Mistake, and nothing else; its message shows
- * no word of the text but keys, since a word may be part of a secret.
+ * Finds the places of everything in a text of JSON5 (https://spec.json5.org), or the place of what is wrong in it; the
+ * values are left to others. Stricter than JSON5 in two things: an object has each key once, and brackets are nested 200
+ * deep at most. With `hashComments` a `#` outside of texts begins a comment too, as in the rules of older brokers.
+ * Throws Json5Mistake, and nothing else; its message shows no word of the text but keys, since a word may be part of a
+ * secret.
  */
-export function readJson5(text: string, hashComments: boolean): { value: unknown; root: PlacedNode } {
-  return new Json5Parser(text, hashComments).read();
+export function placesOf(text: string, hashComments: boolean): Places {
+  return new Json5Places(text, hashComments).find();
 }
 
 const NO_CHILDREN: ReadonlyMap<string | number, PlacedNode> = new Map();
-const WORDS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
-  ["true", true],
-  ["false", false],
-  ["null", null],
-  ["Infinity", Number.POSITIVE_INFINITY],
-  ["NaN", Number.NaN],
-]);
+const WORDS: ReadonlySet<string> = new Set(["true", "false", "null", "Infinity", "NaN"]);
 const ESCAPES: ReadonlyMap<string, string> = new Map(
   Object.entries({ b: "\b", f: "\f", n: "\n", r: "\r", t: "\t", v: "\v", 0: "\0" }),
 );
@@ -44,39 +48,38 @@ const FOREIGN_WORDS: ReadonlyMap<string, string> = new Map(
 );
 const MEMBER_HINT =
   "A member is written as key: value, and a key with other characters than letters and digits in quotes";
-const NUMBER = /([+-]?)(Infinity|NaN|0[xX][0-9a-fA-F]+|(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?![\w$.])/y;
+const NUMBER = /[+-]?(?:Infinity|NaN|0[xX][0-9a-fA-F]+|(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?![\w$.])/y;
 const NAME = /(?:[$_\p{ID_Start}]|\\u[0-9a-fA-F]{4})(?:\u200c|\u200d|[$\p{ID_Continue}]|\\u[0-9a-fA-F]{4})*/uy;
 const PLAIN_NAME = /^[$_\p{ID_Start}](?:\u200c|\u200d|[$\p{ID_Continue}])*$/u;
 const LETTER = /[\p{ID_Continue}$]/u;
 const BLANK = /[\t\v\f\n\r \u00a0\u2028\u2029\ufeff\p{Zs}]/u;
 
-class Json5Parser {
+class Json5Places {
   private readonly text: string;
   private readonly hashComments: boolean;
   private at = 0;
   /** Offsets of the brackets that are open, outermost first. */
   private readonly open: number[] = [];
-  /** The value that was read last, beside the node that is returned: two results without an object for them. */
-  private value: unknown = undefined;
+  private readonly comments: (readonly [start: number, end: number])[] = [];
+  private readonly separators: number[] = [];
 
   constructor(text: string, hashComments: boolean) {
     this.text = text;
     this.hashComments = hashComments;
   }
 
-  read(): { value: unknown; root: PlacedNode } {
+  find(): Places {
     this.skipBlanks();
     if (this.at === this.text.length) {
       throw new Json5Mistake(0, "There is nothing in this text but blanks and comments", "Write at least {}");
     }
     const root = this.node();
-    const { value } = this;
     this.skipBlanks();
     if (this.at < this.text.length) {
       const hint = "Was a bracket closed too early, or is there one too many before this place?";
       throw new Json5Mistake(this.at, `Found ${this.found()} behind the end of the document`, hint);
     }
-    return { value, root };
+    return { root, comments: this.comments, separators: this.separators };
   }
 
   private node(keyStart?: number): PlacedNode {
@@ -90,28 +93,24 @@ class Json5Parser {
       this.at++;
       children = first === "{" ? this.members() : this.elements();
       this.open.pop();
-    } else if (first === '"' || first === "'") this.value = this.quoted();
-    else this.value = this.bare();
+    } else if (first === '"' || first === "'") this.quoted();
+    else this.skipBare();
     return keyStart === undefined ? { start, end: this.at, children } : { start, end: this.at, keyStart, children };
   }
 
   private elements(): ReadonlyMap<number, PlacedNode> {
     const children = new Map<number, PlacedNode>();
-    const values: unknown[] = [];
     this.skipBlanks();
     while (this.text[this.at] !== "]") {
-      children.set(values.length, this.node());
-      values.push(this.value);
+      children.set(children.size, this.node());
       this.skipComma("]");
     }
     this.at++;
-    this.value = values;
     return children;
   }
 
   private members(): ReadonlyMap<string, PlacedNode> {
     const children = new Map<string, PlacedNode>();
-    const object: Record<string, unknown> = {};
     this.skipBlanks();
     while (this.text[this.at] !== "}") {
       const keyStart = this.at;
@@ -123,12 +122,9 @@ class Json5Parser {
       }
       this.skipColon(key);
       children.set(key, this.node(keyStart));
-      if (key === "__proto__") define(object, key, this.value);
-      else object[key] = this.value;
       this.skipComma("}");
     }
     this.at++;
-    this.value = object;
     return children;
   }
 
@@ -191,6 +187,7 @@ class Json5Parser {
     throw this.mistake(`Found ${this.found()} where "," or "${closing}" should be`, hint);
   }
 
+  /** What a text says; of a value that nobody asks for, which costs next to nothing. */
   private quoted(): string {
     const { text } = this;
     const start = this.at;
@@ -212,7 +209,10 @@ class Json5Parser {
       } else if (unit === 0x0a || unit === 0x0d || Number.isNaN(unit)) {
         const hint = `Put ${text[start]} at its end, in the same line`;
         throw new Json5Mistake(start, "The text that begins here has no closing quote", hint);
-      } else at++;
+      } else {
+        if (unit === 0x2028 || unit === 0x2029) this.separators.push(at);
+        at++;
+      }
     }
   }
 
@@ -244,16 +244,11 @@ class Json5Parser {
   }
 
   /** A number, or one of the words. */
-  private bare(): unknown {
-    const number = match(NUMBER, this.text, this.at);
-    if (number !== null) {
-      this.at += number[0].length;
-      return number[1] === "-" ? -Number(number[2]) : Number(number[2]);
-    }
-    const word = match(NAME, this.text, this.at)?.[0];
-    if (word === undefined || !WORDS.has(word)) throw this.noValue(word);
-    this.at += word.length;
-    return WORDS.get(word);
+  private skipBare(): void {
+    const number = match(NUMBER, this.text, this.at)?.[0];
+    const word = number === undefined ? match(NAME, this.text, this.at)?.[0] : undefined;
+    if (number === undefined && (word === undefined || !WORDS.has(word))) throw this.noValue(word);
+    this.at += (number ?? word)!.length;
   }
 
   private noValue(word: string | undefined): Json5Mistake {
@@ -333,6 +328,7 @@ class Json5Parser {
     if (unit === 0x2f ? text[at + 1] !== "/" : !this.hashComments) return false;
     let end = at;
     while (end < text.length && !isLineEnd(text.charCodeAt(end))) end++;
+    if (unit === 0x23) this.comments.push([at, end]);
     this.at = end;
     return true;
   }
@@ -346,11 +342,6 @@ class Json5Parser {
 function match(expression: RegExp, text: string, at: number): RegExpExecArray | null {
   expression.lastIndex = at;
   return expression.exec(text);
-}
-
-/** As a key like others: an assignment would change the prototype. */
-function define(object: object, key: string, value: unknown): void {
-  Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
 function isPlainLetter(unit: number): boolean {
