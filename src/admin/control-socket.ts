@@ -87,7 +87,11 @@ export class ControlSocket {
   private async serve(socket: Socket): Promise<void> {
     try {
       const question = await readQuestion(socket);
-      if (question === undefined) return;
+      if (question === undefined) {
+        // Its side may be closed only, and ours would keep its place.
+        socket.end();
+        return;
+      }
       const items = await this.ask(question);
       await writeItems(socket, items);
       socket.end(`${JSON.stringify({ done: true })}\n`);

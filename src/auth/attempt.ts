@@ -66,17 +66,23 @@ export class Attempt {
     });
   }
 
-  /** "user kim may not connect from 192.168.1.9 (auth.json5:7:5)". */
+  /** "user kim may not connect from 192.168.1.9, only from local (auth.json5:7:5)". */
   because(obstacle: Condition, user: ReadUser, who: string): string {
     switch (obstacle) {
       case "from":
-        return `${who} may not connect from ${whence(this.client.peer)}${placeOf(user)}`;
+        return `${who} may not connect from ${whence(this.client.peer)}, only from ${listed(user.from)}${placeOf(user)}`;
       case "clientId":
-        return `${who} may not connect as client ${shownName(this.client.clientId)}${placeOf(user)}`;
+        return `${who} may not connect as client ${shownName(this.client.clientId)}, only as ${listed(user.clientIds)}${placeOf(user)}`;
       case "expires":
-        return `the entry of ${who} expired at ${dateOf(user.expiresMs)}${placeOf(user)}`;
+        return `the entry of ${who} expired at ${dateOf(user.expiresMs)}${placeOf(user)}: a later expires lets it in again`;
     }
   }
+}
+
+/** As in the file, for people. */
+function listed(conditions: readonly string[]): string {
+  const shown = conditions.slice(0, 3).join(" or ");
+  return conditions.length > 3 ? `${shown} or ${conditions.length - 3} more` : shown;
 }
 
 /** "user kim", of a name that a client gave. */

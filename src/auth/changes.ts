@@ -1,11 +1,11 @@
-import type { ReadAuth, ReadGroup, ReadRule, ReadSide, ReadUser } from "./read-auth.ts";
+import { firstOf, joined } from "./enumeration.ts";
+import type { ReadAuth, ReadGroup, ReadUser } from "./read-auth.ts";
+import { timeText } from "./reasons.ts";
+import { ruleChanges } from "./rule-changes.ts";
+import { shownName } from "./user-name.ts";
 
 /** Clauses of one line; what is more is counted. */
 const CLAUSES_MAX = 12;
-/** Names in one list. */
-const NAMES_MAX = 5;
-/** Rules before times rules after, of those that differ: beyond it they are only counted. */
-const COMPARISONS_MAX = 1_000_000;
 
 /**
  * What is other in `after` than it was in `before`, in words: "+1 user (kim), rule 7 now denies kitchen/# to @guests".
@@ -15,42 +15,28 @@ export function describeChanges(before: ReadAuth, after: ReadAuth): string | und
   const clauses = [
     ...users(before.users, after.users),
     ...groups(before.groups, after.groups),
-    ...rules(before.rules, after.rules),
+    ...ruleChanges(before.rules, after.rules),
     ...(same(before.ledger, after.ledger) ? [] : ["the ledger has changed"]),
-    ...(before.explainToClients === after.explainToClients ? [] : [`explainToClients is ${after.explainToClients}`]),
-    ...(before.whenRevoked === after.whenRevoked ? [] : [`whenRevoked is "${after.whenRevoked}"`]),
+    ...(before.explainToClients === after.explainToClients
+      ? []
+      : [`explainToClients is now ${after.explainToClients}`]),
+    ...(before.whenRevoked === after.whenRevoked ? [] : [`whenRevoked is now "${after.whenRevoked}"`]),
   ];
   if (clauses.length === 0) return undefined;
   const more = clauses.length - CLAUSES_MAX;
   return more <= 0 ? clauses.join(", ") : `${clauses.slice(0, CLAUSES_MAX).join(", ")} and ${more} more changes`;
 }
 
-/** A rule in words: "denies kitchen/# to @guests", "allows home/# to kim (subscribe) and @staff (publish)". */
-export function ruleInWords({ topicFilter, sub, pub }: ReadRule): string {
-  if (sub !== undefined && pub !== undefined && same(sub, pub)) {
-    return `${verb(sub)} ${topicFilter} to ${list(sub.names)}`;
-  }
-  const sides = [
-    ...(sub === undefined ? [] : [`${verb(sub)} subscribing to ${topicFilter} to ${list(sub.names)}`]),
-    ...(pub === undefined ? [] : [`${verb(pub)} publishing to ${topicFilter} to ${list(pub.names)}`]),
-  ];
-  return sides.length === 0 ? `says nothing of ${topicFilter}` : sides.join(" and ");
-}
-
-function verb({ allow }: ReadSide): string {
-  return allow ? "allows" : "denies";
-}
-
 function users(before: readonly ReadUser[], after: readonly ReadUser[]): string[] {
   // "*" may stand there several times, once for each method.
-  const key = ({ name, method }: ReadUser): string => (name === "*" ? `* (${method})` : name);
+  const key = ({ name, method }: ReadUser): string => (name === "*" ? `* (${method})` : shownName(name));
   const { added, removed, kept } = compare(before, after, key);
   return [
     ...count("+", added, "user"),
     ...count("-", removed, "user"),
     ...kept.flatMap(([old, now]) => {
       const what = userChanges(old, now);
-      return what.length === 0 ? [] : [`${now.name} has ${list(what)}`];
+      return what.length === 0 ? [] : [`${shownName(now.name)} now has ${joined(what)}`];
     }),
   ];
 }
@@ -59,120 +45,41 @@ function userChanges(old: ReadUser, now: ReadUser): string[] {
   const changes = old.method === now.method ? [] : [`the method ${now.method}`];
   if (!same(old.secret, now.secret) && old.method === now.method) changes.push("a new password");
   if (!same(old.jwt, now.jwt) && old.method === now.method) changes.push("other terms for tokens");
-  if (old.expiresMs !== now.expiresMs) changes.push(`another end (${dateOf(now.expiresMs)})`);
-  if (old.admin !== now.admin) changes.push(`admin ${now.admin}`);
-  const rest = ({ from, clientIds, verifyField, port, nodeId }: ReadUser) => [
-    from,
-    clientIds,
-    verifyField,
-    port,
-    nodeId,
-  ];
-  if (!same(rest(old), rest(now))) changes.push("other conditions");
-  if (!same(old.limits, now.limits)) changes.push("other limits");
+  const [before, after] = [settingsOf(old), settingsOf(now)];
+  for (const [key, value] of after) {
+    if (before.get(key) !== value) changes.push(value === "" ? `no ${key}` : `${key} ${value}`);
+  }
   return changes;
 }
 
+/** By the keys of the file; "" where it says nothing. */
+function settingsOf({ expiresMs, admin, from, clientIds, verifyField, port, nodeId, limits }: ReadUser) {
+  return new Map<string, string>([
+    ["expires", expiresMs === Number.POSITIVE_INFINITY ? "" : timeText(expiresMs)],
+    ["admin", admin === "none" ? "" : admin],
+    ["from", from.join(" or ")],
+    ["clientId", clientIds.join(" or ")],
+    ["verify_field", verifyField],
+    ["port", port],
+    ["nodeId", nodeId],
+    ...(["maxConnections", "messagesPerSecond", "bytesPerSecond", "queueBytes"] as const).map(
+      (key) => [key, String(limits[key] ?? "")] as const,
+    ),
+  ]);
+}
+
 function groups(before: readonly ReadGroup[], after: readonly ReadGroup[]): string[] {
-  const { added, removed, kept } = compare(before, after, ({ name }) => name);
+  const { added, removed, kept } = compare(before, after, ({ name }) => shownName(name));
   return [
     ...count("+", added, "group"),
     ...count("-", removed, "group"),
     ...kept.flatMap(([old, now]) => {
-      const joined = now.members.filter((member) => !old.members.includes(member)).map((member) => `+${member}`);
-      const left = old.members.filter((member) => !now.members.includes(member)).map((member) => `-${member}`);
-      return joined.length + left.length === 0 ? [] : [`${now.name}: ${list([...joined, ...left], " ")}`];
+      const [was, is] = [new Set(old.members), new Set(now.members)];
+      const came = now.members.filter((member) => !was.has(member)).map((member) => `+${shownName(member)}`);
+      const went = old.members.filter((member) => !is.has(member)).map((member) => `-${shownName(member)}`);
+      return came.length + went.length === 0 ? [] : [`${shownName(now.name)}: ${firstOf([...came, ...went], " ")}`];
     }),
   ];
-}
-
-/** A rule that takes the place of another one "now" does what it does; others are new or gone. */
-function rules(before: readonly ReadRule[], after: readonly ReadRule[]): string[] {
-  const [old, now] = withoutCommonEnds(before.map(meaning), after.map(meaning));
-  if (old.length * now.length > COMPARISONS_MAX) {
-    return [`rules ${now.start + 1} to ${now.start + now.length} are others than the ${old.length} before`];
-  }
-  const clauses: string[] = [];
-  let gone: ReadRule[] = [];
-  let come: ReadRule[] = [];
-  const tell = (): void => {
-    for (const [index, rule] of come.entries()) {
-      const word = index < gone.length ? "now " : "is new: it ";
-      clauses.push(`rule ${rule.number} ${word}${ruleInWords(rule)}${terms(gone[index], rule)}`);
-    }
-    for (const rule of gone.slice(come.length)) clauses.push(`rule ${rule.number} is gone: it ${past(rule)}`);
-    gone = [];
-    come = [];
-  };
-  for (const step of steps(old.texts, now.texts)) {
-    if (step === "kept") tell();
-    else if (step.from === "old") gone.push(before[old.start + step.index]!);
-    else come.push(after[now.start + step.index]!);
-  }
-  tell();
-  return clauses;
-}
-
-function past(rule: ReadRule): string {
-  return ruleInWords(rule).replaceAll(/\b(allows|denies)\b/g, (word) => (word === "allows" ? "allowed" : "denied"));
-}
-
-/** What the words for a rule leave out, when it is that which has changed. */
-function terms(old: ReadRule | undefined, now: ReadRule): string {
-  if (old === undefined || ruleInWords(old) !== ruleInWords(now)) return "";
-  return ", on other terms (from, clientId, expires, maxQos or retain)";
-}
-
-/** Everything but where it stands. */
-function meaning(rule: ReadRule): string {
-  const { number: _, place: __, expiresMs, ...rest } = rule;
-  return JSON.stringify([rest, expiresMs === Number.POSITIVE_INFINITY ? "never" : expiresMs]);
-}
-
-interface Part {
-  texts: readonly string[];
-  start: number;
-  length: number;
-}
-
-function withoutCommonEnds(old: readonly string[], now: readonly string[]): [old: Part, now: Part] {
-  const shorter = Math.min(old.length, now.length);
-  let start = 0;
-  while (start < shorter && old[start] === now[start]) start++;
-  let end = 0;
-  while (end < shorter - start && old[old.length - 1 - end] === now[now.length - 1 - end]) end++;
-  const part = (texts: readonly string[]): Part => {
-    const middle = texts.slice(start, texts.length - end);
-    return { texts: middle, start, length: middle.length };
-  };
-  return [part(old), part(now)];
-}
-
-type Step = "kept" | { from: "old" | "now"; index: number };
-
-/** The fewest removals and additions that lead from one list to the other, in order: by longest common subsequence. */
-function steps(old: readonly string[], now: readonly string[]): Step[] {
-  const width = now.length + 1;
-  const longest = new Uint32Array((old.length + 1) * width);
-  for (let i = old.length - 1; i >= 0; i--) {
-    for (let j = now.length - 1; j >= 0; j--) {
-      const at = i * width + j;
-      longest[at] = old[i] === now[j] ? longest[at + width + 1]! + 1 : Math.max(longest[at + width]!, longest[at + 1]!);
-    }
-  }
-  const found: Step[] = [];
-  let i = 0;
-  let j = 0;
-  while (i < old.length || j < now.length) {
-    if (i < old.length && j < now.length && old[i] === now[j]) {
-      found.push("kept");
-      i++;
-      j++;
-    } else if (j === now.length || (i < old.length && longest[(i + 1) * width + j]! >= longest[i * width + j + 1]!)) {
-      found.push({ from: "old", index: i++ });
-    } else found.push({ from: "now", index: j++ });
-  }
-  return found;
 }
 
 function compare<T>(before: readonly T[], after: readonly T[], key: (one: T) => string) {
@@ -186,17 +93,8 @@ function compare<T>(before: readonly T[], after: readonly T[], key: (one: T) => 
 }
 
 function count(sign: "+" | "-", names: readonly string[], noun: string): string[] {
-  return names.length === 0 ? [] : [`${sign}${names.length} ${noun}${names.length === 1 ? "" : "s"} (${list(names)})`];
-}
-
-function list(names: readonly string[], separator = ", "): string {
-  if (names.length === 0) return "nobody";
-  const more = names.length - NAMES_MAX;
-  return more <= 0 ? names.join(separator) : `${names.slice(0, NAMES_MAX).join(separator)} and ${more} more`;
-}
-
-function dateOf(ms: number): string {
-  return ms === Number.POSITIVE_INFINITY ? "never" : new Date(ms).toISOString();
+  if (names.length === 0) return [];
+  return [`${sign}${names.length} ${noun}${names.length === 1 ? "" : "s"} (${firstOf(names, ", ")})`];
 }
 
 function same(a: unknown, b: unknown): boolean {

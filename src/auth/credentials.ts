@@ -7,7 +7,7 @@ import type { Login } from "./login.ts";
 import { LoginFailure } from "./login-failure.ts";
 import { secretCostMs } from "./password.ts";
 import type { ReadJwt, ReadUser } from "./read-auth.ts";
-import { shownName } from "./user-name.ts";
+import { shownName, typedName } from "./user-name.ts";
 
 type Answer = Login | LoginFailure;
 
@@ -49,7 +49,8 @@ function byPassword(
     if (objection !== undefined) return objection;
     // Asked anew: it may have waited for a while.
     if (right) return attempt.admit(user!, userName);
-    const failure = new LoginFailure(`wrong password for ${userCalled(userName)}${placeOf(user!)}`, true);
+    const help = passwdAdd(users.file, userName, "gives a new one");
+    const failure = new LoginFailure(`wrong password for ${userCalled(userName)}${placeOf(user!)}${help}`, true);
     if (secretCostMs(secret) * 2 >= secretCostMs(users.decoy)) return failure;
     return after(verifier.verify(address, userName, users.decoy, password), (pad) =>
       pad instanceof Busy ? busy(pad) : failure,
@@ -60,10 +61,16 @@ function byPassword(
 
 function unknown({ users }: Attempt, userName: string, user: ReadUser | undefined): LoginFailure {
   if (user === undefined) {
-    return new LoginFailure(`${userCalled(userName)} is not in ${users.file || "the rules"}`, true);
+    const help = passwdAdd(users.file, userName, "makes this user");
+    return new LoginFailure(`${userCalled(userName)} is not in ${users.file || "the rules"}${help}`, true);
   }
   const how = user.method === "jwt" ? "with a token (method jwt)" : `by the method ${user.method}`;
   return new LoginFailure(`${userCalled(userName)} logs in ${how}, not with a password${placeOf(user)}`, true);
+}
+
+/** What to do about it; nothing where the rules are a program's. */
+function passwdAdd(file: string, userName: string, does: string): string {
+  return file === "" ? "" : `: mqtt-broker passwd add ${typedName(userName)} ${does}`;
 }
 
 interface Taker extends ReadUser {

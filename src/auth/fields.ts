@@ -81,7 +81,7 @@ export class Fields {
       return this.refuse(key, "a text in quotes", hint);
     }
     if (value !== "" || mayBeEmpty) return value;
-    this.error(key, `${this.label} has an empty ${key}`, `Put something between the quotes, or leave ${key} out`);
+    this.error(key, `${this.label} has an empty ${key}`, "Put something between the quotes");
     return undefined;
   }
 

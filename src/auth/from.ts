@@ -33,7 +33,7 @@ function parseAddress(text: string): string | undefined {
   if (/^\d+\.\d+\.\d+\.\d+:\d+$/.test(text) || /^\[.*\]/.test(text))
     return "is to be written without brackets and port";
   if (/^[\d.*]+$/.test(text)) return "is no whole address: write a network as 192.168.1.0/24";
-  return "is no address, and names of hosts are not looked up";
+  return text === "" ? "is empty" : "is no address, and names of hosts are not looked up";
 }
 
 function parseNetwork(address: string, bits: string): string | undefined {

@@ -91,7 +91,7 @@ export async function verifyToken(jwt: ReadJwt, token: Uint8Array, wallMs: numbe
   const fitting = keysFor(keys, jwt.algorithms, text);
   if (typeof fitting === "string") return { reason: fitting, guess: true };
   const { jwtVerify } = await import("jose");
-  let bad: BadToken = { reason: "the token's signature is wrong", guess: true };
+  let bad: BadToken = WRONG_SIGNATURE;
   for (const { key, algorithm } of fitting) {
     try {
       const { payload } = await jwtVerify(text, key, {
@@ -163,11 +163,15 @@ function groupsOf(claim: unknown): string[] {
   return [...groups];
 }
 
+const WRONG_SIGNATURE: BadToken = {
+  reason: "the token's signature is wrong: it was not made with the key of the entry",
+  guess: true,
+};
+
 /** By the codes that jose gives its errors. It looks at the claims only when the signature was right. */
 function badToken(error: unknown): BadToken {
   const { code, claim } = isObject(error) ? error : {};
-  if (code === "ERR_JWS_SIGNATURE_VERIFICATION_FAILED")
-    return { reason: "the token's signature is wrong", guess: true };
+  if (code === "ERR_JWS_SIGNATURE_VERIFICATION_FAILED") return WRONG_SIGNATURE;
   if (code === "ERR_JWT_EXPIRED") return { reason: "the token has expired", guess: false };
   if (code === "ERR_JWT_CLAIM_VALIDATION_FAILED") {
     if (claim === "nbf") return { reason: "the token is not valid yet", guess: false };

@@ -1,10 +1,11 @@
 import { type Path, TextError } from "../text/document.ts";
 import { parseJson5 } from "../text/json5-document.ts";
-import { formatPlaced, formatProblem, type Problem } from "../text/problem.ts";
+import { formatProblem, type Problem, problemLine } from "../text/problem.ts";
 import { suggest } from "../text/suggest.ts";
 import { parseYaml } from "../text/yaml-document.ts";
 import { isShared, isTopicFilter } from "../topic/name.ts";
 import { Complaints } from "./complaints.ts";
+import { kindOf } from "./fields.ts";
 import type { LedgerAclRule, LedgerAuthRule, LedgerPermission } from "./ledger-rules.ts";
 import { maskText } from "./mask.ts";
 
@@ -60,7 +61,7 @@ function readAlone(complaints: Complaints, value: unknown): ReadLedger {
   const ledger = readLedgerAt(complaints, value, []);
   const { problems } = complaints;
   if (complaints.hasErrors) throw new LedgerError(problems);
-  return { ...ledger, warnings: problems.map((problem) => formatPlaced(problem, problem.message)) };
+  return { ...ledger, warnings: problems.map(problemLine) };
 }
 
 /**
@@ -75,7 +76,9 @@ function textOf(bytes: Uint8Array, file: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new LedgerError([{ severity: "error", file, line: 0, column: 0, message: "Not a text in UTF-8" }]);
+    throw new LedgerError([
+      { severity: "error", file, line: 0, column: 0, message: "Is not a text in UTF-8: save it so" },
+    ]);
   }
 }
 
@@ -138,12 +141,15 @@ class LedgerReader {
   private filters(value: unknown, path: Path): FilterEntry[] {
     return this.entries(value, path).map(([topicFilter, permission]): FilterEntry => {
       const at = [...path, topicFilter];
-      if (!isTopicFilter(topicFilter)) this.complain(at, "Not a valid Topic Filter", undefined, true);
+      if (!isTopicFilter(topicFilter)) {
+        this.complain(at, "is no valid Topic Filter", "# and + stand alone between slashes, and # comes last", true);
+      }
       if (isShared(topicFilter)) {
-        this.complain(at, "Shared subscriptions are judged by what stands behind $share/NAME/", undefined, true);
+        const hint = "Leave it out: what stands behind $share/NAME/ is judged";
+        this.complain(at, "is a shared subscription", hint, true);
       }
       if (typeof permission !== "number" || ![0, 1, 2, 3].includes(permission)) {
-        this.complain(at, `Must be 0 (deny), 1 (read), 2 (write) or 3 (both), not ${JSON.stringify(permission)}`);
+        this.complain(at, `must be 0 (deny), 1 (read), 2 (write) or 3 (both), not ${shown(permission)}`);
       } else if (permission === 0 && !topicFilter.endsWith("#")) {
         this.warn(at, `denies this topic alone: for what is below it too, write ${topicFilter}/#`);
       }
@@ -154,7 +160,7 @@ class LedgerReader {
   private list<T>(value: unknown, key: "auth" | "acl", read: (fields: Fields, path: Path) => T): T[] {
     if (value === undefined || value === null) return [];
     if (!Array.isArray(value)) {
-      this.complain([key], "Must be a list of rules");
+      this.complain([key], `must be a list of rules, not ${shown(value)}`);
       return [];
     }
     return value.map((rule: unknown, index) => read(this.known(rule, [key, index], KEYS[key]), [key, index]));
@@ -164,28 +170,28 @@ class LedgerReader {
     if (value === undefined || value === null) return "";
     if (typeof value === "string") return value;
     // YAML has read a number by now, and 007 would be 7. A password is not shown, not even one that is wrong.
-    const shown = path.at(-1) === "password" ? `a ${typeof value}` : JSON.stringify(value);
-    this.complain(path, `Must be a text, not ${shown}`, "Put it in quotes");
+    const what = path.at(-1) === "password" ? kindOf(value) : shown(value);
+    this.complain(path, `must be a text, not ${what}`, typeof value === "object" ? undefined : "Put it in quotes");
     return "";
   }
 
   private boolean(value: unknown, path: Path): boolean {
     if (typeof value === "boolean") return value;
     if (value !== undefined && value !== null) {
-      this.complain(path, `Must be true or false, not ${JSON.stringify(value)}`);
+      this.complain(path, `must be true or false, not ${shown(value)}`, "Write it without quotes");
     }
     return false;
   }
 
   /** An object with keys of these alone; an empty one when it is something else. */
   private known(value: unknown, path: Path, keys: readonly string[]): Fields {
-    if (value === null) this.complain(path, "Must be an object, not null");
+    if (value === null) this.complain(path, "must be an object, not null");
     const entries = this.entries(value, path);
     for (const [key] of entries) {
       if (keys.includes(key)) continue;
       const nearest = suggest(key, keys);
       const hint = nearest === undefined ? `Known here: ${keys.join(", ")}` : `Did you mean "${nearest}"?`;
-      this.complain([...path, key], `Unknown key ${JSON.stringify(key)}`, hint, true);
+      this.complain([...path, key], "is no key that is known", hint, true);
     }
     return Object.fromEntries(entries);
   }
@@ -195,7 +201,7 @@ class LedgerReader {
     if (value === undefined || value === null) return [];
     if (typeof value !== "object" || Array.isArray(value)) {
       // Not the value itself: somebody may have written a password in the place of a user.
-      this.complain(path, `Must be an object, not ${Array.isArray(value) ? "a list" : `a ${typeof value}`}`);
+      this.complain(path, `must be an object, not ${kindOf(value)}`);
       return [];
     }
     const { document } = this.complaints;
@@ -205,16 +211,15 @@ class LedgerReader {
     placed.sort((a, b) => a.start - b.start);
     for (const { entry, start } of placed) {
       if (!isMisread(entry[0], document.text.slice(start, start + entry[0].length))) continue;
-      this.complain([...path, entry[0]], `This key was read as ${JSON.stringify(entry[0])}`, "Put it in quotes", true);
+      this.complain([...path, entry[0]], "was written otherwise, and read so", "Put the key in quotes", true);
     }
     return placed.map(({ entry }) => entry);
   }
 
-  private complain(path: Path, message: string, hint?: string, key = false): void {
+  private complain(path: Path, clause: string, hint?: string, key = false): void {
     const { complaints } = this;
     const full = [...this.base, ...path];
-    const text = complaints.document === undefined ? `${pathText(full)}: ${message}` : message;
-    complaints.say("error", key ? complaints.atKey(full) : complaints.at(full), text, hint);
+    complaints.say("error", key ? complaints.atKey(full) : complaints.at(full), `${pathText(full)} ${clause}`, hint);
   }
 
   private warn(path: Path, message: string): void {
@@ -228,16 +233,22 @@ class LedgerReader {
     const position = complaints.atKey(this.base);
     const admits = [...users.values()].some(({ password, disallow }) => password !== "" && !disallow);
     if (!admits && !auth.some(({ allow }) => allow)) {
-      complaints.say("warning", position, "Nobody is let in: no user and no auth rule does it");
+      const hint = 'Add users: { NAME: { password: "…" } }, or { allow: true } to auth for everybody';
+      complaints.say("warning", position, "Nobody is let in: no user and no auth rule does it", hint);
     }
     const decides = acl.some(({ client, username, remote, filters }) => {
       const isForAll = [client, username, remote].every((text) => text === "" || text === "*");
       return isForAll && (filters.length === 0 || filters.some(([topicFilter]) => topicFilter === "#"));
     });
     if (decides) return;
-    const message = 'What no ACL rule matches is allowed; to deny it, end acl with { filters: { "#": 0 } }';
-    complaints.say("warning", position, message);
+    const hint = 'To deny it, end acl with { filters: { "#": 0 } }';
+    complaints.say("warning", position, "What no rule of acl matches is allowed", hint);
   }
+}
+
+/** Not texts nor what objects hold: somebody may have written a password in a wrong place. */
+function shown(value: unknown): string {
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : kindOf(value);
 }
 
 /** YAML reads 007 as the number 7 and True as true, also where they are keys, and JavaScript then writes what it read. */

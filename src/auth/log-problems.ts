@@ -15,7 +15,9 @@ export function logProblems(log: Log, problems: readonly Problem[]): void {
 function logProblem(log: Log, problem: Problem): void {
   const { severity, message, sourceLine: source, hint } = problem;
   // The level says already that it is a warning. A tab would be shown as its number.
-  const [, ...below] = formatProblem({ ...problem, severity: "error" }).replaceAll("\t", "  ").split("\n");
+  const [, ...below] = formatProblem({ ...problem, severity: "error" })
+    .replaceAll("\t", "  ")
+    .split("\n");
   const placed = formatPlaced(problem, message);
   if (severity === "error") log.error(placed, { source, hint }, below);
   else log.warn(placed, { source, hint }, below);

@@ -24,6 +24,8 @@ export class Login implements Identity {
   readonly certain: boolean;
   /** What its book has found out about it: see rights.ts. */
   rights: unknown = undefined;
+  /** What the record of traffic keeps of it: see traffic-record.ts. */
+  recorded: unknown = undefined;
 
   constructor(given: {
     name: string;

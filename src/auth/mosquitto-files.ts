@@ -23,6 +23,8 @@ export interface MosquittoTopic {
 
 /** An acl_file as Mosquitto 2.0 takes it: what stands under a user's name twice is one list. */
 export interface MosquittoAcl {
+  /** For messages. */
+  file: string;
   anonymous: MosquittoTopic[];
   users: Map<string, MosquittoTopic[]>;
   /** For everybody, asked after the lists above. */
@@ -77,7 +79,7 @@ export function checkMosquittoUser(user: MosquittoUser): string | undefined {
 
 /** Reads an acl_file. With errors among the problems Mosquitto would not start with it either. */
 export function readAclFile(text: string, file: string): { acl: MosquittoAcl; problems: Problem[] } {
-  const acl: MosquittoAcl = { anonymous: [], users: new Map(), patterns: [] };
+  const acl: MosquittoAcl = { file, anonymous: [], users: new Map(), patterns: [] };
   const problems: Problem[] = [];
   let list = acl.anonymous;
   for (const [index, raw] of linesOf(text).entries()) {
@@ -120,8 +122,12 @@ function readTopic(
       `Not an access: ${JSON.stringify(access)}`,
       "Write read, write, readwrite or deny before a topic with spaces",
     );
-  } else if (!isTopicFilter(topicFilter)) complain(`Not a valid Topic Filter: ${JSON.stringify(topicFilter)}`);
-  else return { access, topicFilter, line };
+  } else if (!isTopicFilter(topicFilter)) {
+    complain(
+      `Not a valid Topic Filter: ${JSON.stringify(topicFilter)}`,
+      "# and + stand alone between slashes, and # comes last: home/+/door, home/#",
+    );
+  } else return { access, topicFilter, line };
   return undefined;
 }
 

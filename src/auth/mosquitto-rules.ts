@@ -1,6 +1,7 @@
 import type { AuthDraft, Draft } from "./auth-draft.ts";
 import type { Method, RuleEntry, UserEntry } from "./auth-rules.ts";
 import type { MosquittoAcl, MosquittoTopic } from "./mosquitto-files.ts";
+import { typedName } from "./user-name.ts";
 
 /** A user who is taken over, with what its password is compared with. */
 export interface MosquittoLogin {
@@ -88,7 +89,7 @@ class AclWriter {
       if (this.names.has(name)) continue;
       this.warnings.push(
         `${JSON.stringify(name)} has no line in the password file: its rules are comments. Give both files at once, or ` +
-          `make the user with mqtt-broker passwd add and take the // away`,
+          `make the user with mqtt-broker passwd add ${typedName(name)} and take the // away`,
       );
     }
     return [...this.rulesFor(false), ...this.rulesFor(true)];
@@ -127,6 +128,7 @@ class AclWriter {
     const { access, topicFilter, line } = given;
     const isLiteral = !isPattern && /%[uc]/.test(topicFilter);
     if (!isLiteral) return { comments: [], entry: ruleOf(access, topicFilter, [name]), isLeftOut };
+    const place = `${this.acl.file}:${line}`;
     // Here they stand for names in every rule. What denies may deny more, what allows may not allow more.
     if (access === "deny") {
       const wider = topicFilter
@@ -134,12 +136,12 @@ class AclWriter {
         .map((level) => (/%[uc]/.test(level) ? "+" : level))
         .join("/");
       this.warnings.push(
-        `line ${line}: %u and %c are no names in a topic line: ${wider} is denied in place of ${topicFilter}`,
+        `${place}: %u and %c are no names in a topic line: ${wider} is denied in place of ${topicFilter}`,
       );
       return { comments: [`was: ${topicFilter}`], entry: ruleOf(access, wider, [name]), isLeftOut };
     }
     this.warnings.push(
-      `line ${line}: %u and %c are no names in a topic line, and here they are: ${topicFilter} is left out`,
+      `${place}: %u and %c are no names in a topic line, and here they are: ${topicFilter} is left out`,
     );
     return { comments: [], entry: ruleOf(access, topicFilter, [name]), isLeftOut: true };
   }

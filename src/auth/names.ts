@@ -1,6 +1,7 @@
 import type { Path, Position } from "../text/document.ts";
 import { suggest } from "../text/suggest.ts";
 import type { Complaints } from "./complaints.ts";
+import { joined } from "./enumeration.ts";
 import { quote } from "./fields.ts";
 
 export const EVERYBODY = "@any";
@@ -36,8 +37,9 @@ export class Names {
     if (name === "*") {
       this.refuse(path, `${owner} names "*", which is nobody`, `Write "${EVERYBODY}" for everybody`);
     } else if (!name.startsWith("@")) this.checkUser(owner, name, path);
-    else if (!this.groups.has(name))
-      this.refuse(path, `${owner} names group ${quote(name)}, which is not in group${this.guess(name)}`, ADD_GROUP);
+    else if (!this.groups.has(name)) {
+      this.refuseUnknown(path, `${owner} names group ${quote(name)}, which is not in group`, name, ADD_GROUP);
+    }
   }
 
   /** The same for a name in a group. */
@@ -59,7 +61,7 @@ export class Names {
     const [first] = this.brought;
     if (first === undefined || this.broughtAt === undefined) return;
     const guess = this.brought.size === 1 ? this.guess(first) : "";
-    const message = `${listed(this.brought)} ${this.brought.size === 1 ? "is" : "are"} not in authentication${guess}`;
+    const message = `${joined([...this.brought].map(quote))} ${this.brought.size === 1 ? "is" : "are"} not in authentication${guess}`;
     const hint =
       'Right if a certificate or token brings the name, by the entry with the name "*"; else correct it, or add an entry';
     this.complaints.say("warning", this.broughtAt, message, hint);
@@ -68,12 +70,16 @@ export class Names {
   private checkUser(owner: string, name: string, path: Path): void {
     if (this.users.has(name)) return;
     if (!this.mayBeBrought) {
-      const message = `${owner} names user ${quote(name)}, who is not in authentication${this.guess(name)}`;
-      this.refuse(path, message, ADD_USER);
+      this.refuseUnknown(path, `${owner} names user ${quote(name)}, who is not in authentication`, name, ADD_USER);
       return;
     }
     this.brought.add(name);
     this.broughtAt ??= this.complaints.at(path);
+  }
+
+  private refuseUnknown(path: Path, message: string, name: string, hint: string): void {
+    const guess = this.guess(name);
+    this.refuse(path, `${message}${guess}`, guess === "" ? hint : undefined);
   }
 
   private refuse(path: Path, message: string, hint?: string): void {
@@ -86,12 +92,4 @@ export class Names {
     const nearest = suggest(name, [...this.users, ...this.groups]);
     return nearest === undefined || nearest === "*" ? "" : ` (did you mean ${quote(nearest)}?)`;
   }
-}
-
-/** "a", "b", "c" and 4 more */
-export function listed(names: ReadonlySet<string>): string {
-  const shown = [...names].slice(0, 5).map(quote);
-  const more = names.size - shown.length;
-  if (more > 0) return `${shown.join(", ")} and ${more} more`;
-  return shown.length < 2 ? shown.join("") : `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}`;
 }

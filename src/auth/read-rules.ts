@@ -40,7 +40,8 @@ export function readRule(entry: Fields, number: number, names: Names, nowMs: num
   for (const direction of DIRECTIONS) {
     if (allow[direction] === undefined || deny[direction] === undefined) continue;
     const message = `${entry.label} allows and denies ${direction} at once, and it would be a guess which of them counts`;
-    const hint = "Make two rules of it: of those that match, the last one counts. Older brokers denied it to all it names";
+    const hint =
+      "Make two rules of it: of those that match, the last one counts. Older brokers denied it to all it names";
     entry.error("deny", message, hint);
   }
   const rule = {

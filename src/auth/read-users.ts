@@ -38,8 +38,7 @@ const USER_KEYS = ["name", "method", ...CONDITION_KEYS, "admin", ...LIMIT_KEYS];
 const ALL_KEYS = [...new Set([...USER_KEYS, ...Object.values(METHOD_KEYS).flat()])];
 
 /** `passwd` leaves a file alone that has mistakes: so the entry has to go first. */
-const PASSWORD_HINT =
-  "Remove the entry; mqtt-broker passwd add NAME then asks for a password and writes one that is right";
+const PASSWORD_HINT = "Remove the entry; mqtt-broker passwd add NAME then asks for a password and writes a new one";
 
 /** Reads one entry of `authentication`; undefined when too little of it is right to go on. `number`: its position, from 1. */
 export function readUser(entry: Fields, number: number, reading: AuthReading): ReadUser | undefined {
@@ -187,7 +186,7 @@ function readHash(entry: Fields, method: "scrypt" | "argon2id" | "mosquitto"): S
   if (hash === undefined) return undefined;
   const mistake = checkHash(method, hash);
   if (mistake === undefined) return { method, hash };
-  entry.error("hash", `${entry.label}: ${mistake}`, PASSWORD_HINT);
+  entry.error("hash", `${entry.label}: ${mistake}`, mistake.includes("write method") ? undefined : PASSWORD_HINT);
   return undefined;
 }
 
@@ -237,7 +236,8 @@ function readKey(entry: Fields, reading: AuthReading): { key: ReadJwt["key"]; fr
   if (from === undefined || given.length > 1) {
     const what = from === undefined ? "no key" : given.join(" and ");
     const message = `${entry.label} has the method jwt and ${what}, and needs exactly one of key, keyFile and jwksFile`;
-    entry.error(given[1] ?? "", message, 'Such as keyFile: "issuer.pem", the public key of who makes the tokens');
+    const example = 'Such as keyFile: "issuer.pem", the public key of who makes the tokens';
+    entry.error(given[1] ?? "", message, from === undefined ? example : "Keep one of them");
     return undefined;
   }
   const text = from === "key" ? entry.text("key") : readNamedFile(entry, from, reading);

@@ -82,14 +82,21 @@ function nearMiss({ rules, ended }: RuleSet, { subject, names }: Rights, topic: 
   const rule = rules.findLast(wouldAllow);
   if (rule?.holds(subject) === Certainty.Sure) {
     // Then only the dollar sign is left as what keeps it away.
-    return `: ${asked[0]} has to be named, which rule ${rule.number} (${rule.topicFilter}) does not`;
+    return `: ${asked[0]} has to be named, and ${shown(rule)} allows ${rule.topicFilter}`;
   }
   const missed = rule ?? ended.findLast(wouldAllow);
   if (missed === undefined) return "";
-  return `: rule ${missed.number} allows ${missed.topicFilter} only ${conditionsText(missed)}`;
+  return `: ${shown(missed)} allows ${missed.topicFilter} only ${conditionsText(missed)}`;
 }
 
-function timeText(ms: number): string {
+/** "rule 3 (auth.json5:12:5)". */
+function shown({ number, place }: Rule): string {
+  const text = placeText(place);
+  return text === "" ? `rule ${number}` : `rule ${number} (${text})`;
+}
+
+/** In UTC; shorter than ISO 8601 has it where nothing is lost. */
+export function timeText(ms: number): string {
   const date = new Date(ms);
   return Number.isNaN(date.getTime()) ? "the end of time" : date.toISOString().replace(".000Z", "Z");
 }

@@ -1,5 +1,7 @@
 import type { Complaints } from "./complaints.ts";
-import { EVERYBODY, listed } from "./names.ts";
+import { joined } from "./enumeration.ts";
+import { quote } from "./fields.ts";
+import { EVERYBODY } from "./names.ts";
 import type { ReadAuth, ReadUser } from "./read-auth.ts";
 
 /** What is to be said of all users together: one line for each matter, however many users it concerns. */
@@ -12,7 +14,12 @@ export function reviewUsers(auth: ReadAuth, certificatesVerified: boolean, compl
   ) => {
     const [first] = concerned;
     if (first === undefined) return;
-    complaints.say(severity, first.place, message(listed(new Set(concerned.map(({ name }) => name)))), hint);
+    complaints.say(
+      severity,
+      first.place,
+      message(joined([...new Set(concerned.map(({ name }) => quote(name)))])),
+      hint,
+    );
   };
   const { users } = auth;
   const by = (...methods: string[]): ReadUser[] => users.filter(({ method }) => methods.includes(method));

@@ -1,5 +1,5 @@
 import type { Access } from "../core/access.ts";
-import { formatPlaced, formatProblem, hasErrors, type Problem } from "../text/problem.ts";
+import { formatProblem, hasErrors, type Problem, problemLine } from "../text/problem.ts";
 import { AuthAccess } from "./auth-access.ts";
 import { readAuthRules } from "./auth-document.ts";
 import type { AuthRules } from "./auth-rules.ts";
@@ -38,8 +38,6 @@ export function authRules(rules: AuthRules, wallMs: () => number = Date.now): Ru
     { makeBook: () => books.make(auth, undefined), explainsToClients, whenRevoked },
     wallMs,
   );
-  const warnings = problems
-    .filter(({ severity }) => severity === "warning")
-    .map((problem) => formatPlaced(problem, problem.message));
+  const warnings = problems.filter(({ severity }) => severity === "warning").map(problemLine);
   return Object.assign(access, { warnings });
 }

@@ -4,7 +4,6 @@ import { hasWildcard } from "../topic/name.ts";
 import type { Login } from "./login.ts";
 import {
   ANY_CLIENT,
-  type Operation,
   type Seen,
   type Traffic,
   type TrafficClient,
@@ -67,7 +66,7 @@ export class TrafficRecord {
   /** Rules decided about a topic, or for subscriptions a filter. Clients that are known from the store only don't count. */
   used(login: Login, client: Client, topic: string, write: boolean, verdict: Verdict): void {
     if (!login.certain) return;
-    const operation: Operation = write ? "publish" : hasWildcard(topic) ? "subscribe" : "receive";
+    const operation = write ? "publish" : hasWildcard(topic) ? "subscribe" : "receive";
     const asked: Asked = { operation, topic, allowed: verdict !== false };
     const use = this.find(login, client, asked) ?? this.add(login, client, asked);
     if (use === undefined) {
@@ -120,7 +119,7 @@ export class TrafficRecord {
     this.droppedClients += traffic.header.droppedClients;
     for (const client of traffic.clients) {
       if (this.isFull(BYTES.client)) return;
-      this.subjects.set(keyOf(client.name, client.clientId), new TrafficSubject(client));
+      this.list(new TrafficSubject(client));
       this.account(client);
     }
     for (const use of traffic.uses) {
@@ -131,8 +130,9 @@ export class TrafficRecord {
   }
 
   /** Where it is counted already: with its client, or where that user's clients were folded into one. */
-  private find({ name }: Login, { clientId }: Client, asked: Asked): TrafficUse | undefined {
-    const own = this.subjectOf(name, clientId)?.find(clientId, asked);
+  private find(login: Login, { clientId }: Client, asked: Asked): TrafficUse | undefined {
+    const { name } = login;
+    const own = this.ownSubject(login, clientId)?.find(clientId, asked);
     return own ?? this.subjectOf(name, ANY_CLIENT)?.find(clientId, asked);
   }
 
@@ -153,6 +153,15 @@ export class TrafficRecord {
     return use;
   }
 
+  /** That of the client itself, which is at hand with its login: to find it by a key made of two names takes longer than the rest. */
+  private ownSubject(login: Login, clientId: string): TrafficSubject | undefined {
+    const known = login.recorded;
+    if (known instanceof TrafficSubject && known.owner === this && known.client.clientId === clientId) return known;
+    const subject = this.subjectOf(login.name, clientId);
+    login.recorded = subject;
+    return subject;
+  }
+
   private subjectOf(name: string, clientId: string): TrafficSubject | undefined {
     return this.subjects.get(keyOf(name, clientId));
   }
@@ -164,7 +173,7 @@ export class TrafficRecord {
     if (!this.makeRoom(BYTES.client + 2 * (name.length + clientId.length))) return undefined;
     const subject = new TrafficSubject(clientOf(login, client, this.nothingSeen()));
     this.see(subject.client);
-    this.subjects.set(keyOf(name, clientId), subject);
+    this.list(subject);
     this.account(subject.client);
     return subject;
   }
@@ -215,7 +224,7 @@ export class TrafficRecord {
     const hadUses = subjects.filter(({ size }) => size > 0);
     for (const subject of subjects) subject.clear();
     for (const use of uses) {
-      const subject = this.subjectOf(name, use.clientId) ?? this.addFolded(name, subjects);
+      const subject = this.subjectOf(name, use.clientId) ?? this.addFolded(subjects);
       subject.put(use);
     }
     const all = this.subjectOf(name, ANY_CLIENT);
@@ -225,15 +234,27 @@ export class TrafficRecord {
       if (size > 0 || client === all.client) continue;
       all.client.count += client.count;
       all.client.firstSeconds = Math.min(all.client.firstSeconds, client.firstSeconds);
-      this.subjects.delete(keyOf(name, client.clientId));
+      this.forget(name, client.clientId);
     }
   }
 
+  private list(subject: TrafficSubject): void {
+    subject.owner = this;
+    this.subjects.set(keyOf(subject.client.name, subject.client.clientId), subject);
+  }
+
+  private forget(name: string, clientId: string): void {
+    const key = keyOf(name, clientId);
+    const subject = this.subjects.get(key);
+    if (subject !== undefined) subject.owner = undefined;
+    this.subjects.delete(key);
+  }
+
   /** An entry for all clients of a user, which looks like the one that was seen last. */
-  private addFolded(name: string, subjects: readonly TrafficSubject[]): TrafficSubject {
+  private addFolded(subjects: readonly TrafficSubject[]): TrafficSubject {
     const { client } = subjects.reduce((a, b) => (b.client.lastSeconds > a.client.lastSeconds ? b : a));
     const all = new TrafficSubject({ ...client, clientId: ANY_CLIENT, sampleClientId: client.clientId, count: 0 });
-    this.subjects.set(keyOf(name, ANY_CLIENT), all);
+    this.list(all);
     return all;
   }
 
@@ -241,8 +262,8 @@ export class TrafficRecord {
   private dropIdleClients(): void {
     const idle = [...this.subjects].filter(([, { size }]) => size === 0);
     idle.sort(([, a], [, b]) => a.client.lastSeconds - b.client.lastSeconds);
-    for (const [key] of idle.slice(0, Math.ceil(idle.length / 2))) {
-      this.subjects.delete(key);
+    for (const [, { client }] of idle.slice(0, Math.ceil(idle.length / 2))) {
+      this.forget(client.name, client.clientId);
       this.droppedClients++;
     }
     this.recount();

@@ -11,6 +11,8 @@ export type Asked = Pick<TrafficUse, "operation" | "topic" | "allowed">;
 /** What the record keeps of one client, or of all clients of one user that were folded into one. */
 export class TrafficSubject {
   readonly client: TrafficClient;
+  /** The record that has it; undefined when it has let go of it. */
+  owner: unknown = undefined;
   private readonly byKey = new Map<string, TrafficUse>();
   private patterns: TrafficUse[] = [];
 
@@ -75,16 +77,20 @@ export function placeOf({ peer }: Client): Pick<TrafficClient, "address" | "loca
   return { address, local, listener, transport };
 }
 
+const NO_BOUNDS = {};
+
 /** Sets the bounds that rules set now; of a pattern the widest, since it stands for many. */
 export function setBounds(use: TrafficUse, verdict: Verdict): void {
-  const bounds =
+  const bounds: Pick<TrafficUse, "maximumQos" | "retain"> =
     typeof verdict === "boolean"
-      ? {}
+      ? NO_BOUNDS
       : { maximumQos: verdict.maximumQos, ...(verdict.retain ? {} : { retain: false }) };
   if (use.folded) {
     widen(use, bounds);
     return;
   }
+  // Taking a key away makes an object slow, and mostly there is none to take.
+  if (use.maximumQos === bounds.maximumQos && use.retain === bounds.retain) return;
   delete use.maximumQos;
   delete use.retain;
   Object.assign(use, bounds);

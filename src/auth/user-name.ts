@@ -14,6 +14,11 @@ export function isUserName(text: unknown): text is string {
   return text.isWellFormed() && Buffer.byteLength(text) <= BYTES_MAX;
 }
 
+/** A name to be typed into a command: NAME in place of one that a shell, or the command, would take for something else. */
+export function typedName(name: string): string {
+  return /^\w[\w.-]{0,63}$/.test(name) ? name : "NAME";
+}
+
 /** A name for a message. What a client sends may be long, and may look like the words around it. */
 export function shownName(name: string): string {
   const short = name.length > CHARACTERS_SHOWN ? `${name.slice(0, CHARACTERS_SHOWN)}…` : name;

@@ -88,21 +88,19 @@ async function convertMosquitto(
 }
 
 async function loginsOf(passwordFile: string, io: ClientIo, files: Files): Promise<MosquittoLogin[]> {
-  const { users, problems } = readPasswordFile(
-    readGiven(passwordFile, files).toString("utf8"),
-    shownOf(passwordFile, files),
-  );
+  const source = shownOf(passwordFile, files);
+  const { users, problems } = readPasswordFile(readGiven(passwordFile, files).toString("utf8"), source);
   for (const problem of problems) io.stderr.write(`${formatProblem(problem)}\n`);
   const logins: MosquittoLogin[] = [];
   for (const user of users) {
     const { name, line } = user;
     const objection = checkMosquittoUser(user);
     if (objection !== undefined) {
-      io.stderr.write(`Left out: ${name} (line ${line}) ${objection}\n`);
+      io.stderr.write(`Left out: ${name} (${source}:${line}) ${objection}\n`);
       continue;
     }
     if (hashMethod(user) === undefined) {
-      io.stderr.write(`Warning: ${name} (line ${line}) had its password in the clear: a hash is kept\n`);
+      io.stderr.write(`Warning: ${name} (${source}:${line}) had its password in the clear: a hash is kept\n`);
     }
     logins.push({ name, ...(await secretOf(user)) });
   }

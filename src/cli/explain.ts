@@ -6,11 +6,13 @@ import { Login } from "../auth/login.ts";
 import { LoginFailure } from "../auth/login-failure.ts";
 import { RuleBook } from "../auth/rule-book.ts";
 import { bookWithoutFile } from "../auth/standing-books.ts";
+import { shownName } from "../auth/user-name.ts";
 import { PacketType } from "../codec/constants.ts";
 import type { Connect } from "../codec/packet.ts";
 import type { Files } from "../config/files.ts";
 import type { Anonymous } from "../config/settings.ts";
 import { Client } from "../core/client.ts";
+import { suggest } from "../text/suggest.ts";
 import { type ClientIo, ExitCode, Output, UsageError } from "./client-io.ts";
 import { EXPLAIN_HELP, type ExplainOptions, parseExplainOptions, type Question } from "./explain-options.ts";
 import { answerText, rightsText } from "./explain-text.ts";
@@ -105,7 +107,11 @@ function entranceOf(book: Book, client: Client, login: Login | undefined, anonym
   }
   if (book instanceof LedgerBook) return { admitted: true, reason: "if the ledger has its password" };
   const entry = login?.user;
-  if (entry === undefined) return { admitted: false, reason: `no entry of authentication is for ${userName}` };
+  if (entry === undefined) {
+    const nearest = suggest(userName, book.users.byName.keys());
+    const help = nearest === undefined ? "" : ` (did you mean ${shownName(nearest)}?)`;
+    return { admitted: false, reason: `no entry of authentication is for ${shownName(userName)}${help}` };
+  }
   const attempt = new Attempt(book.users, client, { wallMs: Date.now, book, anonymous });
   const objection = attempt.objection(entry, userName);
   if (objection !== undefined) return { admitted: false, reason: objection.logReason };

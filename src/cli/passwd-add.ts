@@ -17,7 +17,7 @@ export async function addPasswdUser(run: PasswdRun): Promise<number> {
   demandEditable(before, path);
   const found = before && findUser(before.text, user);
   if (found !== undefined) {
-    demandPasswordEntry(user, found.entry.method);
+    demandPasswordEntry(user, found.entry.method, "take another name");
     if (!options.force && !(await mayReplace(run))) return ExitCode.Failed;
   }
   for (const group of options.groups) demandMeant(before?.text ?? NEW_FILE, group);

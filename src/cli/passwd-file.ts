@@ -102,13 +102,15 @@ export function readGiven(file: string, files: Files): Buffer {
   try {
     return readFileSync(resolve(files.workingDirectory, file));
   } catch (error) {
-    throw new Error(`Cannot read ${file}: ${(error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw new Error(`There is no file ${file}`);
+    throw new Error(code === "EISDIR" ? `${file} is a folder, a file is needed` : `Cannot read ${file}: ${message}`);
   }
 }
 
 function errorsOf(problems: readonly Problem[]): string {
   const errors = problems.filter(({ severity }) => severity === "error").map(formatProblem);
-  return `${errors.join("\n")}\nThe file is not touched before this is put right; mqtt-broker check shows it all`;
+  return `${errors.join("\n")}\nNothing is done before this is put right; mqtt-broker check shows it all`;
 }
 
 /**
@@ -135,7 +137,8 @@ export function writeAuthText(path: string, text: string, before: string | undef
     syncFolder(dirname(target));
   } catch (error) {
     rmSync(part, { force: true });
-    throw new Error(`Cannot write ${path}: ${(error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new Error(`Cannot write ${path}: ${code === "ENOENT" ? "its folder does not exist" : message}`);
   }
   return kind !== undefined && (kind.mode & READABLE_BY_OTHERS) !== 0
     ? [`Warning: every user of this machine can read ${path}, and guess at passwords: chmod o-r ${path}`]

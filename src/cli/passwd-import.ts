@@ -12,7 +12,8 @@ export async function importUsers(run: PasswdRun): Promise<number> {
   const { options, io, files, output, path, name } = run;
   const file = resolve(files.workingDirectory, options.subject);
   const text = readGiven(options.subject, files).toString("utf8");
-  const { users, problems } = readPasswordFile(text, shownPath(file, files.workingDirectory));
+  const source = shownPath(file, files.workingDirectory);
+  const { users, problems } = readPasswordFile(text, source);
   for (const problem of problems) io.stderr.write(`${formatProblem(problem)}\n`);
   const before = await readAuthText(path, files);
   demandEditable(before, path);
@@ -23,11 +24,11 @@ export async function importUsers(run: PasswdRun): Promise<number> {
     const method = known.get(user.name);
     const objection = checkMosquittoUser(user) ?? inTheWay(run, method);
     if (objection !== undefined) {
-      io.stderr.write(`Left out: ${user.name} (line ${user.line}) ${objection}\n`);
+      io.stderr.write(`Left out: ${user.name} (${source}:${user.line}) ${objection}\n`);
       continue;
     }
     if (hashMethod(user) === undefined) {
-      io.stderr.write(`Warning: ${user.name} (line ${user.line}) had its password in the clear: a hash is kept\n`);
+      io.stderr.write(`Warning: ${user.name} (${source}:${user.line}) had its password in the clear: a hash is kept\n`);
     }
     (method === undefined ? fresh : again).push({ name: user.name, ...(await secretOf(user)) });
   }

@@ -61,8 +61,9 @@ function demandTerminal(io: ClientIo): void {
 }
 
 function objectionTo(password: string): string | undefined {
-  if (password === "") return "A password is not empty";
-  if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX) return "MQTT's passwords have 65,535 bytes at most";
+  if (password === "") return "The password is empty: it needs at least one character";
+  if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX)
+    return "The password is too long: MQTT's have 65,535 bytes at most";
   return undefined;
 }
 

@@ -50,9 +50,9 @@ export function save({ path, name, io }: PasswdRun, text: string, before: AuthTe
 }
 
 /** Another method would lose what the entry says about certificates, keys and lines. */
-export function demandPasswordEntry(user: string, method: unknown): void {
+export function demandPasswordEntry(user: string, method: unknown, advice: string): void {
   if (hasPassword(method)) return;
-  throw new Error(`${user} logs in by the method ${String(method)}, without a password of its own: take another name`);
+  throw new Error(`${user} logs in by the method ${String(method)}, without a password of its own: ${advice}`);
 }
 
 /** Do entries of this method have a secret that `passwd` can replace? */

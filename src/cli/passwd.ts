@@ -87,7 +87,7 @@ async function verifyPassword(run: PasswdRun): Promise<number> {
   const { options, io, output } = run;
   const user = options.subject;
   const before = await existing(run);
-  demandPasswordEntry(user, demandUser(before, user).entry.method);
+  demandPasswordEntry(user, demandUser(before, user).entry.method, "there is nothing to verify");
   const { secret, expiresMs } = before.auth.users.findLast(({ name }) => name === user)!;
   const password = await givenPassword(io, options.passwordStdin, user);
   const isRight = secret !== undefined && (await verify(secret, Buffer.from(password)));

@@ -495,6 +495,7 @@ export class Delivery implements DurableWaiter {
       return;
     }
     archive?.queues.keep(session, outgoing);
+    if (broker.permissions.remembered) outgoing.judged = broker.permissions.generation;
     queued.push(outgoing);
     if (this.inflight?.full === true && broker.hooks.present.onPacketIDExhausted) {
       broker.hooks.notify("onPacketIDExhausted", session.client, packetOf(message, outgoing));
@@ -611,7 +612,9 @@ export class Delivery implements DurableWaiter {
   private isDenied(outgoing: Outgoing): boolean {
     const { permissions } = this.broker;
     const { message, state } = outgoing;
-    if (!permissions.asked || state === OutgoingState.AwaitPubcomp) return false;
+    if (!permissions.asked || outgoing.judged === permissions.generation || state === OutgoingState.AwaitPubcomp) {
+      return false;
+    }
     if (permissions.mayReceive(this.session.client, message.topicName)) return false;
     this.dropped(message, "notAuthorized");
     return true;

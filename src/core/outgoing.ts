@@ -32,6 +32,8 @@ export class Outgoing {
   batchAt: number;
   /** The batch that must be on disk before PUBREL may be sent; 0 when nothing is waited for. */
   releasedBatch: number;
+  /** The generation of verdicts (see Permissions) by which its receiver may have it; -1: it has to be asked. */
+  judged: number;
 
   constructor(
     message: Message,
@@ -57,5 +59,6 @@ export class Outgoing {
     this.batch = 0;
     this.batchAt = 0;
     this.releasedBatch = 0;
+    this.judged = -1;
   }
 }

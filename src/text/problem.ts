@@ -64,6 +64,12 @@ export function formatPlaced({ file, line, column }: Problem, message: string): 
   return `${place.join(":")}: ${message}`;
 }
 
+/** A problem with its place and what to do about it, on one line. */
+export function problemLine(problem: Problem): string {
+  const { message, hint } = problem;
+  return formatPlaced(problem, hint === undefined ? message : `${message}. ${hint}`);
+}
+
 /** Characters of a source line that are shown, and how many of them before the place: minified files are one line. */
 const SHOWN_MAX = 100;
 const SHOWN_BEFORE = 70;

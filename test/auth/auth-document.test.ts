@@ -144,7 +144,7 @@ suite("a file that is right", () => {
   test("may begin with a byte order mark", () => {
     assert.deepEqual(messages(read("\ufeff{ authentication: 1 }")), [
       "1:1 The file has no authorization, the list that says who may publish and subscribe to what",
-      "1:19 A file of rules: authentication must be a list in square brackets, not 1",
+      "1:19 authentication must be a list in square brackets, not 1",
     ]);
   });
 
@@ -170,7 +170,7 @@ suite("a file that is right", () => {
         '5:48 warning: the password of "u3" can be read by everybody who can read this file',
         '4:5 note: sha256 is so fast that whoever has this file can find the password of "u1" by trying',
         '6:5 note: no rule allows anything to "anonymous" and "unauthenticated", who may connect and do nothing',
-        "12:5 note: rule 3 denies sub/one within sub/#, which rule 2 allows",
+        "12:5 note: rule 3 denies sub/one within sub/#, which rule 2 (line 11) allows",
       ]);
     }
   });
@@ -183,9 +183,7 @@ suite("ledgers", () => {
     );
     assert.equal(answer.auth?.explainToClients, true);
     assert.deepEqual(answer.auth.ledger?.users.get("melon"), { password: "x", disallow: false, filters: [["a/#", 3]] });
-    assert.deepEqual(messages(answer), [
-      '2:2 warning: What no ACL rule matches is allowed; to deny it, end acl with { filters: { "#": 0 } }',
-    ]);
+    assert.deepEqual(messages(answer), ["2:2 warning: What no rule of acl matches is allowed"]);
   });
 
   test("a ledger of mochi's server as it is", () => {
@@ -204,7 +202,8 @@ suite("bounds", () => {
       file: "auth.json5",
       line: 0,
       column: 0,
-      message: "And 37 more, which are not shown",
+      message: "37 more errors are not shown",
+      count: 37,
     });
   });
 
@@ -236,7 +235,7 @@ suite("rules of a program", () => {
         line: 0,
         column: 0,
         message: 'the password of "kim" can be read by everybody who can read this file',
-        hint: "mqtt-broker passwd add NAME replaces it by a hash",
+        hint: "mqtt-broker passwd add NAME asks for a new one and keeps a hash of it",
       },
     ]);
     assert.deepEqual(auth?.users[0]?.place, {
@@ -253,7 +252,9 @@ suite("rules of a program", () => {
       READING,
     );
     assert.equal(auth, undefined);
-    assert.deepEqual(problems.map(formatProblem), ['rule 1 names user "kim", who is not in authentication']);
+    assert.deepEqual(problems.map(formatProblem), [
+      'rule 1 names user "kim", who is not in authentication\n  Correct the name, take it away here, or add an entry for it to authentication',
+    ]);
   });
 
   test("may be anything at all", () => {

@@ -11,7 +11,7 @@ suite("a mistake is told with its place, and what to do", () => {
         'auth.json5:2:3: user "kim" has the method plain_password and no password',
         '      { name: "kim", method: "plain_password", passwort: "******" },',
         "      ^",
-        "  mqtt-broker passwd add NAME asks for a password and writes the entry",
+        "  Remove the entry; mqtt-broker passwd add NAME then asks for a password and writes a new one",
       ].join("\n"),
       [
         'auth.json5:2:44: user "kim" has an unknown key "passwort"',
@@ -23,7 +23,7 @@ suite("a mistake is told with its place, and what to do", () => {
   });
 
   const WHOLE: [text: string, ...expected: string[]][] = [
-    ["[]", "1:1 A file of rules must be an object in braces, not a list"],
+    ["[]", "1:1 The file must be an object in braces, not a list"],
     [
       "{}",
       "1:1 The file has no authentication, the list that says who may connect (Add authentication: [ … ], or authentication: [] for nobody)",
@@ -31,12 +31,12 @@ suite("a mistake is told with its place, and what to do", () => {
     ],
     [
       "{ authentication: [], autorization: [] }",
-      '1:23 A file of rules has an unknown key "autorization" (Did you mean "authorization"?)',
+      '1:23 The file has an unknown key "autorization" (Did you mean "authorization"?)',
     ],
     [
       "{ authentication: null, authorization: {} }",
-      "1:19 A file of rules: authentication must be a list in square brackets, not null (Write [] for none)",
-      "1:40 A file of rules: authorization must be a list in square brackets, not an object",
+      "1:19 authentication must be a list in square brackets, not null (Write [] for none)",
+      "1:40 authorization must be a list in square brackets, not an object",
     ],
     [
       "{ authentication: [], authorization: [], group: [], groups: [] }",
@@ -44,15 +44,18 @@ suite("a mistake is told with its place, and what to do", () => {
     ],
     [
       "{ authentication: [], authorization: [], explainToClients: 1, whenRevoked: 'kick' }",
-      "1:60 A file of rules: explainToClients must be true or false, not 1",
-      '1:76 A file of rules: whenRevoked must be one of disconnect, filter, not "kick"',
+      "1:60 explainToClients must be true or false, not 1",
+      '1:76 whenRevoked must be one of disconnect, filter, not "kick"',
     ],
     [
       "{ ledger: {}, authorization: [] }",
-      "1:15 A file has authorization or a ledger, not both (Remove one; mqtt-broker auth import --ledger makes rules of a ledger)",
+      "1:15 authorization stands beside a ledger, and a file has one or the other (Remove one; mqtt-broker auth import --ledger makes rules of a ledger)",
     ],
-    ["{ ledger: { users: { kim: { passwort: 'x' } } } }", '1:29 Unknown key "passwort" (Did you mean "password"?)'],
-    ["{ ledger: [] }", "1:11 Must be an object, not a list"],
+    [
+      "{ ledger: { users: { kim: { passwort: 'x' } } } }",
+      '1:29 ledger.users.kim.passwort is no key that is known (Did you mean "password"?)',
+    ],
+    ["{ ledger: [] }", "1:11 ledger must be an object, not a list"],
     [
       "{\n authentication: [\n authorization: []\n}",
       '3:2 Found a word where a value should be (Has the "[" of line 2 not been closed before it?)',
@@ -70,7 +73,7 @@ suite("a mistake is told with its place, and what to do", () => {
   const USERS: [user: string, ...expected: string[]][] = [
     ['"kim"', "2:1 user 1 must be an object in braces, not a text"],
     ['{ method: "anonymous" }', '2:1 user 1 has no name (Add name: "…", as clients give it when they connect)'],
-    ['{ name: "", method: "anonymous" }', "2:9 user 1 has an empty name"],
+    ['{ name: "", method: "anonymous" }', "2:9 user 1 has an empty name (Put something between the quotes)"],
     ['{ name: 7, method: "anonymous" }', "2:9 user 1: name must be a text in quotes, not 7 (Put it in quotes)"],
     [
       '{ name: "@kim", method: "anonymous" }',
@@ -90,33 +93,36 @@ suite("a mistake is told with its place, and what to do", () => {
     ],
     [
       '{ name: "kim" }',
-      '2:1 user "kim" has no method (Add method: "argon2id" or another of sha256, plain_password, scrypt, argon2id, mosquitto, client_cert, jwt, unix_socket, serial, mqtt_sn, anonymous, unauthenticated; mqtt-broker passwd add NAME asks for a password and writes the entry)',
+      '2:1 user "kim" has no method (Add method: "…", one of sha256, plain_password, scrypt, argon2id, mosquitto, client_cert, jwt, unix_socket, serial, mqtt_sn, anonymous, unauthenticated)',
     ],
     [
       '{ name: "kim", method: "sha256", hash: "x" }',
-      '2:1 user "kim" has the method sha256 and no digest (mqtt-broker passwd add NAME asks for a password and writes the entry)',
+      '2:1 user "kim" has the method sha256 and no digest (Remove the entry; mqtt-broker passwd add NAME then asks for a password and writes a new one)',
       '2:34 user "kim" has the method sha256, which takes no hash (Remove it; hash belongs to scrypt, argon2id, mosquitto)',
     ],
     [
       '{ name: "kim", method: "sha256", digest: "xyz" }',
-      '2:42 user "kim": digest must be 64 hexadecimal digits, and has 3 characters (It is the SHA-256 of the salt and the password; mqtt-broker passwd add NAME asks for a password and writes the entry)',
+      '2:42 user "kim": digest must be 64 hexadecimal digits, and has 3 characters (It is the SHA-256 of the salt and the password. Remove the entry; mqtt-broker passwd add NAME then asks for a password and writes a new one)',
     ],
     [
       `{ name: "kim", method: "sha256", digest: "${"g".repeat(64)}" }`,
-      '2:42 user "kim": digest must be 64 hexadecimal digits, and has 64 characters, not all of them such digits (It is the SHA-256 of the salt and the password; mqtt-broker passwd add NAME asks for a password and writes the entry)',
+      '2:42 user "kim": digest must be 64 hexadecimal digits, and has 64 characters, not all of them such digits (It is the SHA-256 of the salt and the password. Remove the entry; mqtt-broker passwd add NAME then asks for a password and writes a new one)',
     ],
     [
       '{ name: "kim", method: "plain_password", password: 1234 }',
       '2:52 user "kim": password must be a text in quotes, not a number (Put it in quotes)',
     ],
-    ['{ name: "kim", method: "plain_password", password: "" }', '2:52 user "kim" has an empty password'],
+    [
+      '{ name: "kim", method: "plain_password", password: "" }',
+      '2:52 user "kim" has an empty password (Put something between the quotes)',
+    ],
     [
       '{ name: "kim", method: "plain_password", password: "x", digest: "x" }',
       '2:65 user "kim" has a password and a digest (Keep password: for plain_password they mean the same)',
     ],
     [
       '{ name: "kim", method: "scrypt", hash: "$6$abc$def" }',
-      '2:40 user "kim": hash is not of the form $scrypt$ln=15,r=8,p=1$SALT$HASH, but of the method "mosquitto": write method: "mosquitto" (mqtt-broker passwd add NAME asks for a password and writes the entry)',
+      '2:40 user "kim": hash is not of the form $scrypt$ln=15,r=8,p=1$SALT$HASH, but of the method "mosquitto": write method: "mosquitto"',
     ],
     [
       '{ name: "kim", method: "anonymous", password: "x" }',
@@ -124,7 +130,7 @@ suite("a mistake is told with its place, and what to do", () => {
     ],
     [
       '{ name: "a", method: "anonymous" }, { name: "b", method: "anonymous" }',
-      '2:37 user "b" is the second with the method anonymous, after "a" (There can be one: who connects so has no name of his own to tell them apart)',
+      '2:37 user "b" is the second with the method anonymous, after "a" (There can be one: who connects so has no name of his own to tell them apart. Remove the others)',
     ],
     [
       '{ name: "c", method: "client_cert", verify_field: "cn" }',
@@ -136,11 +142,11 @@ suite("a mistake is told with its place, and what to do", () => {
     ],
     [
       '{ name: "j", method: "jwt" }',
-      '2:1 user "j" has the method jwt and no key: exactly one of key, keyFile and jwksFile is needed',
+      '2:1 user "j" has the method jwt and no key, and needs exactly one of key, keyFile and jwksFile (Such as keyFile: "issuer.pem", the public key of who makes the tokens)',
     ],
     [
       '{ name: "j", method: "jwt", key: "x", keyFile: "y" }',
-      '2:48 user "j" has the method jwt and key and keyFile: exactly one of key, keyFile and jwksFile is needed',
+      '2:48 user "j" has the method jwt and key and keyFile, and needs exactly one of key, keyFile and jwksFile (Keep one of them)',
     ],
     [
       '{ name: "j", method: "jwt", keyFile: "none.pem" }',
@@ -152,26 +158,26 @@ suite("a mistake is told with its place, and what to do", () => {
     ],
     [
       '{ name: "j", method: "jwt", keyFile: "secret.txt", algorithms: ["HS256", "none"], claims: { user: "", group: "x" } }',
-      '2:74 user "j": algorithms has "none", which is none of HS256, RS256, ES256, EdDSA',
-      '2:99 user "j": claims has an empty user',
+      '2:74 user "j": algorithms has "none", which is not supported (Supported are HS256, RS256, ES256, EdDSA)',
+      '2:99 user "j": claims has an empty user (Put something between the quotes)',
       '2:103 user "j": claims has an unknown key "group" (Did you mean "groups"?)',
     ],
     [
       '{ name: "j", method: "jwt", keyFile: "secret.txt", algorithms: ["RS256"] }',
-      '2:38 user "j": the key is for HS256, which algorithms does not list',
+      '2:38 user "j": the key is for HS256, which algorithms does not list (A text is a secret for HS256; a public key is a PEM text or file, for RS256, ES256 or EdDSA)',
     ],
     [
       '{ name: "k", method: "anonymous", admin: "write", maxConnections: 1.5, messagesPerSecond: "9", bytesPerSecond: 0, queueBytes: "x" }',
       '2:42 user "k": admin must be one of read, all, not "write"',
-      '2:67 user "k": maxConnections must be a whole number from 1, not 1.5',
+      '2:67 user "k": maxConnections must be a whole number from 1, not 1.5 (Leave maxConnections out for no limit of its own)',
       '2:91 user "k": messagesPerSecond must be a number above 0, not "9" (Write it without quotes)',
-      '2:112 user "k": bytesPerSecond must be a number of bytes above 0, or a size such as "64KiB", not 0',
-      '2:127 user "k": queueBytes must be a number of bytes above 0, or a size such as "64KiB", not "x"',
+      '2:112 user "k": bytesPerSecond must be a number of bytes above 0, or a size such as "64KiB", not 0 (Leave bytesPerSecond out for no limit of its own)',
+      '2:127 user "k": queueBytes must be a number of bytes above 0, or a size such as "64KiB", not "x" (Leave queueBytes out for no limit of its own)',
     ],
     [
       '{ name: "k", method: "anonymous", from: [], clientId: ["a", 5], note: 1 }',
       '2:41 user "k": from is an empty list, which no client meets (Leave from out for all clients)',
-      '2:61 user "k": clientId must have texts in it, not a number (Put it in quotes)',
+      '2:61 user "k": clientId must have only texts in it, not a number (Put it in quotes)',
       '2:71 user "k": note must be a text in quotes, not 1 (Put it in quotes)',
     ],
     [
@@ -193,7 +199,10 @@ suite("a mistake is told with its place, and what to do", () => {
       '{ topic: "a", allow: { sub: ["kim"] } }',
       '3:30 rule 1 names user "kim", who is not in authentication (did you mean "kima"?)',
     ],
-    ['{ topic: "a", deny: { pub: ["xyz"] } }', '3:29 rule 1 names user "xyz", who is not in authentication'],
+    [
+      '{ topic: "a", deny: { pub: ["xyz"] } }',
+      '3:29 rule 1 names user "xyz", who is not in authentication (Correct the name, take it away here, or add an entry for it to authentication)',
+    ],
     [
       '{ topic: "a", deny: { pub: ["@gests", "guests"] } }',
       '3:29 rule 1 names group "@gests", which is not in group (did you mean "@guests"?)',
@@ -207,7 +216,7 @@ suite("a mistake is told with its place, and what to do", () => {
     ],
     [
       '{ topic: "a", allow: { sub: ["kima"], pub: ["kima"] }, deny: { sub: ["@any"] } }',
-      "3:62 rule 1 allows and denies sub at once, and it would be a guess which of them counts (Make two rules of it: of those that match, the last one counts)",
+      "3:62 rule 1 allows and denies sub at once, and it would be a guess which of them counts (Make two rules of it: of those that match, the last one counts. Older brokers denied it to all it names)",
     ],
     [
       '{ topic: "a", alow: { sub: ["kima"] }, deny: { pubs: ["@any"] } }',
@@ -215,7 +224,7 @@ suite("a mistake is told with its place, and what to do", () => {
       '3:48 rule 1: deny has an unknown key "pubs" (Did you mean "pub"?)',
     ],
     ['{ deny: { sub: ["@any"] } }', '3:1 rule 1 has no topic (Add topic: "…", a Topic Filter such as "home/#")'],
-    ['{ topic: "", deny: { sub: ["@any"] } }', "3:10 rule 1 has an empty topic"],
+    ['{ topic: "", deny: { sub: ["@any"] } }', "3:10 rule 1 has an empty topic (Put something between the quotes)"],
     [
       '{ topic: "a/#/b", deny: { sub: ["@any"] } }',
       '3:10 rule 1: topic "a/#/b" goes on behind its # (# stands for all that follows and comes last; + stands for one level)',
@@ -249,9 +258,9 @@ suite("a mistake is told with its place, and what to do", () => {
   }
 
   const GROUPS: [group: string, ...expected: string[]][] = [
-    ["{}", '2:10 group 1 has no name (Add name: "@…")'],
+    ["{}", '2:10 group 1 has no name (Add name: "@…", as rules name it)'],
     ['{ name: "g" }', '2:18 group "g": the name of a group begins with "@" (Write "@g")'],
-    ['{ name: "@" }', '2:18 group "@" has no name behind the "@"'],
+    ['{ name: "@" }', '2:18 group "@" has no name behind the "@" (Write one: "@family")'],
     [
       '{ name: "@any" }',
       '2:18 group "@any" is there without being written: it has everybody in it (Give yours another name)',

@@ -19,8 +19,8 @@ suite("what is right and likely not meant so is warned of", () => {
       [["kim"]],
     );
     assert.deepEqual(lines(answer), [
-      '2:1 warning: user "kim" is there twice, and the one in line 3 counts (Remove this one, which has no effect)',
-      '4:12 warning: group "@g" is there twice, and the one in line 5 counts (Remove this one, which has no effect)',
+      '2:1 warning: user "kim" is there more than once, and the one in line 3 counts (Remove this one, which has no effect)',
+      '4:12 warning: group "@g" is there more than once, and the one in line 5 counts (Remove this one, which has no effect)',
     ]);
   });
 
@@ -34,7 +34,7 @@ suite("what is right and likely not meant so is warned of", () => {
     assert.deepEqual(
       lines(answer).filter((line) => line.includes("warning")),
       [
-        '3:30 warning: "kim" and "eve" are not in authentication (Only a certificate or token can bring the name, by an entry with the name "*")',
+        '3:30 warning: "kim" and "eve" are not in authentication (Right if a certificate or token brings the name, by the entry with the name "*"; else correct it, or add an entry)',
       ],
     );
   });
@@ -119,7 +119,7 @@ suite("what is right and likely not meant so is warned of", () => {
         'topic: "a/#", deny: { sub: ["@any"] }',
         'topic: "c", allow: { pub: ["@any"] }',
       ],
-      "3:1 warning: rule 1 has no effect: rule 2 comes later and decides all that it would",
+      "3:1 warning: rule 1 has no effect: rule 2 (line 4) comes later and decides all that it would",
     ],
     [
       [
@@ -132,7 +132,7 @@ suite("what is right and likely not meant so is warned of", () => {
     [['topic: "a/b", allow: { sub: ["@any"] }', 'topic: "a/#", deny: { sub: ["@any"] }, from: "local"']],
     [
       ['topic: "a/b", allow: { sub: ["kima"] }', 'topic: "a/#", allow: { sub: ["@g", "anonymous"] }'],
-      "3:1 warning: rule 1 has no effect: rule 2 comes later and decides all that it would",
+      "3:1 warning: rule 1 has no effect: rule 2 (line 4) comes later and decides all that it would",
     ],
     [
       [
@@ -152,7 +152,7 @@ suite("what is right and likely not meant so is warned of", () => {
         'topic: "a/b", deny: { sub: ["kima"] }',
         'topic: "a/c", deny: { sub: ["@g"] }',
       ],
-      "4:1 note: rule 2 denies a/b within a/#, which rule 1 allows (and 1 more like it)",
+      "4:1 note: rule 2 denies a/b within a/#, which rule 1 (line 3) allows (and 1 more like it)",
     ],
     [
       [

@@ -39,7 +39,7 @@ for (const [title, after, expected] of [
       '{ name: "@h" }, { name: "@i" }',
       [allow("a"), allow("b"), allow("c"), allow("d")],
     ),
-    "+1 user (max), -1 user (kim), lee has the method plain_password, +2 groups (@h, @i), -1 group (@g)",
+    "+1 user (max), -1 user (kim), lee now has the method plain_password, +2 groups (@h, @i), -1 group (@g)",
   ],
   [
     "another password, without showing it",
@@ -49,7 +49,7 @@ for (const [title, after, expected] of [
       allow("c"),
       allow("d"),
     ]),
-    "kim has a new password, @g: +lee -kim",
+    "kim now has a new password, @g: +lee -kim",
   ],
   [
     "conditions, limits and rights of a user",
@@ -58,7 +58,7 @@ for (const [title, after, expected] of [
       '{ name: "@g", members: ["kim"] }',
       [allow("a"), allow("b"), allow("c"), allow("d")],
     ),
-    "kim has another end (2031-01-02T00:00:00.000Z), admin read, other conditions, other limits",
+    "kim now has expires 2031-01-02T00:00:00Z, admin read, from local and maxConnections 3",
   ],
   [
     "a rule that does something else",
@@ -78,7 +78,7 @@ for (const [title, after, expected] of [
       allow("c"),
       allow("d"),
     ]),
-    "rule 2 now allows b to @any, on other terms (from, clientId, expires, maxQos or retain)",
+    "rule 2 now allows b to @any only up to QoS 1 (before: without conditions)",
   ],
   [
     "rules that are new, in the middle and at the end",
@@ -90,12 +90,38 @@ for (const [title, after, expected] of [
       allow("d"),
       allow("e"),
     ]),
-    "rule 2 is new: it allows subscribing to x to kim and denies publishing to x to kim, lee, rule 6 is new: it allows e to @any",
+    "rule 2 is new: it allows x to kim (subscribe) and denies it to kim and lee (publish), rule 6 is new: it allows e to @any",
   ],
   [
     "a rule that is gone, with its number of before",
     file(USERS, '{ name: "@g", members: ["kim"] }', [allow("a"), allow("c"), allow("d")]),
     "rule 2 is gone: it allowed b to @any",
+  ],
+  [
+    "a rule about the same topic beside a new one",
+    file(USERS, '{ name: "@g", members: ["kim"] }', [
+      allow("a"),
+      allow("x"),
+      '{ topic: "b", deny: { sub: ["@any"] } }',
+      allow("c"),
+      allow("d"),
+    ]),
+    "rule 2 is new: it allows x to @any, rule 3 now denies b to @any (subscribe)",
+  ],
+  [
+    "a name that is there twice",
+    file(USERS, '{ name: "@g", members: ["kim"] }', [
+      allow("a"),
+      allow("b"),
+      allow("c").replaceAll('"@any"', '"@any", "@any"'),
+      allow("d"),
+    ]),
+    undefined,
+  ],
+  [
+    "a rule that stands elsewhere",
+    file(USERS, '{ name: "@g", members: ["kim"] }', [allow("b"), allow("c"), allow("d"), allow("a")]),
+    "rule 4 was rule 1 before: it allows a to @any",
   ],
   [
     "settings",
@@ -105,7 +131,7 @@ for (const [title, after, expected] of [
       [allow("a"), allow("b"), allow("c"), allow("d")],
       'explainToClients: true, whenRevoked: "filter"',
     ),
-    'explainToClients is true, whenRevoked is "filter"',
+    'explainToClients is now true, whenRevoked is now "filter"',
   ],
   [
     "a ledger in its place",
@@ -115,6 +141,18 @@ for (const [title, after, expected] of [
 ] as const) {
   test(`changes: ${title}`, () => assert.equal(describeChanges(BEFORE, after), expected));
 }
+
+test("changes: in a long list of names the one that came is told, and their order does not count", () => {
+  const names = Array.from({ length: 8 }, (_, index) => `u${index}`);
+  const users = names.map((name) => `{ name: "${name}", method: "unix_socket" }`).join();
+  const rule = (of: readonly string[]): string[] => [`{ topic: "a", allow: { sub: ${JSON.stringify(of)} } }`];
+  const before = file(users, "", rule(names.slice(0, 7)));
+  assert.equal(describeChanges(before, file(users, "", rule(names.slice(0, 7).reverse()))), undefined);
+  assert.equal(
+    describeChanges(before, file(users, "", rule([...names.slice(0, 6), "u7"]))),
+    "rule 1 now allows a to u0, u1, u2, u3, u4 and 2 more (subscribe): +u7 -u6",
+  );
+});
 
 test("changes: many are counted, and so are many names", () => {
   const many = Array.from({ length: 30 }, (_, index) => allow(`t/${index}`));

@@ -73,7 +73,7 @@ async function holder(by: ReadJwt, given: Uint8Array): Promise<TokenHolder> {
   return answer;
 }
 
-const WRONG_SIGNATURE = "try: the token's signature is wrong";
+const WRONG_SIGNATURE = "try: the token's signature is wrong: it was not made with the key of the entry";
 
 test("a token made by another program (Python's hmac) is right until it ends", async () => {
   const made =

@@ -80,7 +80,10 @@ suite("reading a ledger", () => {
 
   test("nothing lets nobody in", () => {
     const access: LedgerAccess = ledgerFrom(bytes(""));
-    assert.equal(access.warnings[0], "ledger:1:1: Nobody is let in: no user and no auth rule does it");
+    assert.equal(
+      access.warnings[0],
+      'ledger:1:1: Nobody is let in: no user and no auth rule does it. Add users: { NAME: { password: "…" } }, or { allow: true } to auth for everybody',
+    );
     assert.equal(access.check, undefined);
   });
 
@@ -120,58 +123,66 @@ const MISTAKES: [name: string, text: string, ...problems: string[]][] = [
     '{\n  "auth": [],\n  "auth": []\n}',
     'l:3:3: Key "auth" is given twice, first in line 2',
   ],
-  ["an unknown section", "user: {}\n", 'l:1:1: Unknown key "user"|Did you mean "users"?'],
+  ["an unknown section", "user: {}\n", 'l:1:1: user is no key that is known|Did you mean "users"?'],
   [
     "an unknown key of a user",
     "users:\n  u: { passwort: x }\n",
-    'l:2:8: Unknown key "passwort"|Did you mean "password"?',
+    'l:2:8: users.u.passwort is no key that is known|Did you mean "password"?',
   ],
   [
     "a key of another section",
     "auth:\n  - filters: {}\n",
-    'l:2:5: Unknown key "filters"|Known here: client, username, password, remote, allow',
+    "l:2:5: auth[0].filters is no key that is known|Known here: client, username, password, remote, allow",
   ],
   [
     "a password that YAML reads as a number",
     "users:\n  u:\n    password: 0123\n",
-    "l:3:15: Must be a text, not a number|Put it in quotes",
+    "l:3:15: users.u.password must be a text, not a number|Put it in quotes",
   ],
   [
     "a user name that YAML reads as a number",
     "users:\n  007: { password: x }\n",
-    'l:2:3: This key was read as "7"|Put it in quotes',
+    "l:2:3: users.7 was written otherwise, and read so|Put the key in quotes",
   ],
   [
     "a user name that YAML reads as a truth",
     "users:\n  True: { password: x }\n",
-    'l:2:3: This key was read as "true"|Put it in quotes',
+    "l:2:3: users.true was written otherwise, and read so|Put the key in quotes",
   ],
   [
     "a permission that does not exist",
     "acl:\n  - filters:\n      a: 4\n",
-    "l:3:10: Must be 0 (deny), 1 (read), 2 (write) or 3 (both), not 4",
+    "l:3:10: acl[0].filters.a must be 0 (deny), 1 (read), 2 (write) or 3 (both), not 4",
   ],
   [
     "a permission in quotes",
     'acl:\n  - filters:\n      a: "1"\n',
-    'l:3:10: Must be 0 (deny), 1 (read), 2 (write) or 3 (both), not "1"',
+    "l:3:10: acl[0].filters.a must be 0 (deny), 1 (read), 2 (write) or 3 (both), not a text",
   ],
-  ["a filter that is none", "acl:\n  - filters:\n      a/#/b: 1\n", "l:3:7: Not a valid Topic Filter"],
+  [
+    "a filter that is none",
+    "acl:\n  - filters:\n      a/#/b: 1\n",
+    'l:3:7: acl[0].filters["a/#/b"] is no valid Topic Filter|# and + stand alone between slashes, and # comes last',
+  ],
   [
     "a shared filter",
     "acl:\n  - filters:\n      $share/g/a: 1\n",
-    "l:3:7: Shared subscriptions are judged by what stands behind $share/NAME/",
+    'l:3:7: acl[0].filters["$share/g/a"] is a shared subscription|Leave it out: what stands behind $share/NAME/ is judged',
   ],
-  ["an allow that is no boolean", "auth:\n  - allow: yes\n", 'l:2:12: Must be true or false, not "yes"'],
-  ["rules that are no list", "auth:\n  allow: true\n", "l:2:3: Must be a list of rules"],
-  ["a rule that is no object", "acl:\n  - deny\n", "l:2:5: Must be an object, not a string"],
-  ["a rule that is nothing, which would match everybody", "acl:\n  -\n", "l:2:4: Must be an object, not null"],
-  ["a text instead of a ledger", "hello\n", "l:1:1: Must be an object, not a string"],
+  [
+    "an allow that is no boolean",
+    "auth:\n  - allow: yes\n",
+    "l:2:12: auth[0].allow must be true or false, not a text|Write it without quotes",
+  ],
+  ["rules that are no list", "auth:\n  allow: true\n", "l:2:3: auth must be a list of rules, not an object"],
+  ["a rule that is no object", "acl:\n  - deny\n", "l:2:5: acl[0] must be an object, not a text"],
+  ["a rule that is nothing, which would match everybody", "acl:\n  -\n", "l:2:4: acl[0] must be an object, not null"],
+  ["a text instead of a ledger", "hello\n", "l:1:1: ledger must be an object, not a text"],
   [
     "several mistakes at once",
     "auth:\n  - allow: 1\n  - client: 2\n",
-    "l:2:12: Must be true or false, not 1",
-    "l:3:13: Must be a text, not 2|Put it in quotes",
+    "l:2:12: auth[0].allow must be true or false, not 1|Write it without quotes",
+    "l:3:13: auth[1].client must be a text, not 2|Put it in quotes",
   ],
 ];
 
@@ -195,14 +206,14 @@ suite("mistakes in a ledger", () => {
   test("the message shows the line and points at the place", () => {
     assert.throws(() => ledgerFrom(bytes("user: {}\n"), "l.yaml"), {
       name: "LedgerError",
-      message: 'l.yaml:1:1: Unknown key "user"\n    user: {}\n    ^\n  Did you mean "users"?',
+      message: 'l.yaml:1:1: user is no key that is known\n    user: {}\n    ^\n  Did you mean "users"?',
     });
   });
 
   test("bytes that are no UTF-8", () => {
     assert.throws(() => ledgerFrom(Buffer.from("7b22ff227d", "hex"), "l.json"), {
       name: "LedgerError",
-      message: "l.json: Not a text in UTF-8",
+      message: "l.json: Is not a text in UTF-8: save it so",
     });
   });
 
@@ -210,8 +221,8 @@ suite("mistakes in a ledger", () => {
     const rules = { users: { "a b": { acl: { x: 7 } } }, acl: [{ filter: {} }] };
     assert.throws(() => ledger(rules as never), {
       message: [
-        'users["a b"].acl.x: Must be 0 (deny), 1 (read), 2 (write) or 3 (both), not 7',
-        'acl[0].filter: Unknown key "filter"',
+        'users["a b"].acl.x must be 0 (deny), 1 (read), 2 (write) or 3 (both), not 7',
+        "acl[0].filter is no key that is known",
         '  Did you mean "filters"?',
       ].join("\n"),
     });

@@ -245,8 +245,9 @@ suite("what a ledger allows", () => {
 
 suite("what a ledger warns of", () => {
   const deny = { filters: { "#": 0 } } as const;
-  const OPEN = 'What no ACL rule matches is allowed; to deny it, end acl with { filters: { "#": 0 } }';
-  const NOBODY = "Nobody is let in: no user and no auth rule does it";
+  const OPEN = 'What no rule of acl matches is allowed. To deny it, end acl with { filters: { "#": 0 } }';
+  const NOBODY =
+    'Nobody is let in: no user and no auth rule does it. Add users: { NAME: { password: "…" } }, or { allow: true } to auth for everybody';
   const cases: [string, LedgerRules, string[]][] = [
     ["nothing, when the last rule is for everything", { auth: [{ allow: true }], acl: [deny] }, []],
     ["nothing, when the last rule allows everything", { auth: [{ allow: true }], acl: [{}] }, []],

@@ -24,7 +24,7 @@ suite("by token", () => {
     [
       "as a user with a password: a token is no password",
       { user: "admin", password: token({ sub: "admin" }) },
-      "try: wrong password for user admin (auth.json5:3:5)",
+      "try: wrong password for user admin (auth.json5:3:5): mqtt-broker passwd add admin gives a new one",
     ],
     [
       "as that user without the user name",
@@ -36,12 +36,12 @@ suite("by token", () => {
     [
       "of a listed user by everybody's key",
       { user: "app", password: token({ sub: "app" }) },
-      "try: the token's signature is wrong (auth.json5:7:5)",
+      "try: the token's signature is wrong: it was not made with the key of the entry (auth.json5:7:5)",
     ],
     [
       "the same without the user name",
       { password: token({ sub: "app" }) },
-      "try: the token's signature is wrong (auth.json5:7:5)",
+      "try: the token's signature is wrong: it was not made with the key of the entry (auth.json5:7:5)",
     ],
     [
       "of somebody else by a listed user's key",
@@ -53,7 +53,11 @@ suite("by token", () => {
       { user: "kim", password: token({ sub: "kim", exp: NOW_MS / 1000 - 60 }) },
       "no: the token has expired (auth.json5:7:5)",
     ],
-    ["that is none", { user: "kim", password: "eyJ" }, "try: user kim is not in auth.json5"],
+    [
+      "that is none",
+      { user: "kim", password: "eyJ" },
+      "try: user kim is not in auth.json5: mqtt-broker passwd add kim makes this user",
+    ],
     ["without a user name and none", { password: "eyJ" }, "try: a password without a user name"],
     [
       "as a group",

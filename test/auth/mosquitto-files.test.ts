@@ -279,9 +279,9 @@ test("what has no equal is left out or made stricter, and warned of", () => {
   const { draft, warnings } = mosquittoRules({ users: [], acl, allowAnonymous: false });
   assert.deepEqual(warnings, [
     "Clients without a user name are let in from this machine only: if mosquitto.conf has allow_anonymous true, use --allow-anonymous, or remove the entry's from",
-    '"gone" has no line in the password file: its rules are comments. Give both files at once, or make the user with mqtt-broker passwd add and take the // away',
-    "line 1: %u and %c are no names in a topic line, and here they are: x/%c is left out",
-    "line 2: %u and %c are no names in a topic line: y/+/z is denied in place of y/%u/z",
+    '"gone" has no line in the password file: its rules are comments. Give both files at once, or make the user with mqtt-broker passwd add gone and take the // away',
+    "acl:1: %u and %c are no names in a topic line, and here they are: x/%c is left out",
+    "acl:2: %u and %c are no names in a topic line: y/+/z is denied in place of y/%u/z",
   ]);
   const written = writeDraft(draft).split("\n").slice(-11, -3);
   assert.deepEqual(written, [

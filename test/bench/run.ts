@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { AUTH_SCENARIOS, writeRules } from "./auth.ts";
+import { AUTH_SCENARIOS, USERS, writeRules } from "./auth.ts";
 import { type Broker, type BrokerName, type BrokerPlan, mosquittoVersion, startBroker } from "./brokers.ts";
 import { measureDurable } from "./durable/bench.ts";
 import { DURABLE_SCENARIOS } from "./durable/scenarios.ts";
@@ -82,7 +82,8 @@ class Bench {
     this.lasting.set(name, broker);
     // A broker on a compiling runtime is slow for its first second, which is not what is asked about here.
     const warmUp = ["pubsub", "--port", String(broker.port), "--qos", "1", "--warmup", "0", "--duration", "700"];
-    await runGenerator(this.plan.generator, warmUp, 30);
+    const asUsers = this.plan.authFile === undefined ? [] : ["--users", String(USERS)];
+    await runGenerator(this.plan.generator, [...warmUp, ...asUsers], 30);
     return broker;
   }
 

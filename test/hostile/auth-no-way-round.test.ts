@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { suite, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { emptyFolder } from "../smoke/program.ts";
-import { dial, type RawClient } from "../support/raw-client.ts";
-import { allow, deny, openStage, rulesFor, type Stage } from "./auth-stage.ts";
+import { dial, RawClient } from "../support/raw-client.ts";
+import { allow, credentials, deny, openStage, rulesFor, type Stage } from "./auth-stage.ts";
 
 const NOT_AUTHORIZED = 0x87;
 const READ_AGAIN = /auth\.json5 read again/;
@@ -314,21 +314,23 @@ suite("names that look like something else", { concurrency: 4 }, () => {
 
   test("user names that mean something in rules are the names of nobody", async (context) => {
     const rules = rulesFor("kim anonymous", [...OWN, allow("guests/#", "sub pub", "anonymous")]);
-    const stage = await openStage(context, rules, { words: ["--limit", "loginDelay=0", "--limit", "connectBytes=128KiB"] });
-    for (const username of ["+", "#", "a/b", "@any", "*", "", "anonymous", "unauthenticated", "%u", "kim ", "KIM"]) {
-      for (const password of ["", "kim", "anonymous", username, "x".repeat(65_535)]) {
-        for (const version of [4, 5] as const) {
-          const client = await dial(stage.port, { username, password, version });
-          await client.expectConnackRefusal(version === 5 ? NOT_AUTHORIZED : 5);
-        }
+    const stage = await openStage(context, rules, {
+      words: ["--limit", "loginDelay=0", "--limit", "connectBytes=128KiB"],
+    });
+    const refuses = async (version: 4 | 5, userName: string | undefined, password: string | undefined) => {
+      const client = await RawClient.open(stage.port, version);
+      client.sendBytes(credentials(version, userName, password));
+      await client.expectConnackRefusal(version === 5 ? NOT_AUTHORIZED : 5);
+    };
+    const names = ["+", "#", "a/b", "@any", "*", "", "anonymous", "unauthenticated", "%u", "kim ", "KIM", "kim/../kim"];
+    for (const name of names) {
+      for (const password of [undefined, "", "kim", "anonymous", name, "x".repeat(65_535)]) {
+        await refuses(5, name, password);
+        await refuses(4, name, password);
       }
-      const nameOnly = await dial(stage.port, { username });
-      await nameOnly.expectConnackRefusal(NOT_AUTHORIZED);
     }
-    await (await dial(stage.port, { password: "kim" })).expectConnackRefusal(NOT_AUTHORIZED);
-    await (await dial(stage.port, { password: "" })).expectConnackRefusal(NOT_AUTHORIZED);
-    await (await dial(stage.port, { username: "kim" })).expectConnackRefusal(NOT_AUTHORIZED);
-    await (await dial(stage.port, { username: "kim", password: "" })).expectConnackRefusal(NOT_AUTHORIZED);
+    for (const password of ["", "kim", "anonymous"]) await refuses(5, undefined, password);
+    for (const password of [undefined, "", "Kim", "kim ", "ki"]) await refuses(4, "kim", password);
     const nobody = await stage.as(undefined);
     assert.equal(await nobody.publish("guests/a", "x", { qos: 1 }), 0x10);
     assert.equal(await nobody.publish("u/anonymous", "x", { qos: 1 }), NOT_AUTHORIZED);

@@ -82,6 +82,23 @@ export function rulesFor(users: string, authorization: readonly string[], more =
   return `{\n  authentication: [\n${list(entries)}  ],\n  authorization: [\n${list(authorization)}  ],\n  ${more}\n}\n`;
 }
 
+/** CONNECT with any credentials: packages for clients refuse to send some of these. */
+export function credentials(version: 4 | 5, userName: string | undefined, password: string | undefined): Buffer {
+  const text = (value: string | undefined): Buffer => {
+    if (value === undefined) return Buffer.alloc(0);
+    const bytes = Buffer.from(value);
+    return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes]);
+  };
+  const flags = 0x02 | (userName === undefined ? 0 : 0x80) | (password === undefined ? 0 : 0x40);
+  const properties = Buffer.alloc(version === 5 ? 1 : 0);
+  const head = Buffer.from([version, flags, 0, 0]);
+  const body = Buffer.concat([text("MQTT"), head, properties, text("c"), text(userName), text(password)]);
+  const length: number[] = [];
+  for (let rest = body.length; length.length === 0 || rest > 0; rest >>= 7) length.push((rest & 0x7f) | 0x80);
+  length[length.length - 1]! &= 0x7f;
+  return Buffer.concat([Buffer.from([0x10, ...length]), body]);
+}
+
 /** A rule: `allow("a/#", "sub pub", "kim @any")`. */
 export function allow(topic: string, directions: string, names = "@any", more = ""): string {
   return rule("allow", topic, directions, names, more);
