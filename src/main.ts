@@ -10,6 +10,8 @@ process.exitCode = await main(process.argv.slice(2));
 /** Every command is loaded when it is asked for: the broker never pays for the clients. */
 async function main(argv: readonly string[]): Promise<number> {
   const line = parseCommandLine(argv, process.env);
+  // Who reads what is printed may leave before its end, as head does.
+  process.stdout.on("error", () => {});
   const io = { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, env: process.env };
   switch (line.command) {
     case "help":

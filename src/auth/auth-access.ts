@@ -1,7 +1,7 @@
 import type { Connect } from "../codec/packet.ts";
 import { ReasonCode } from "../codec/reason.ts";
 import type { Access, Verdict } from "../core/access.ts";
-import type { Client } from "../core/client.ts";
+import { Client, NO_PEER } from "../core/client.ts";
 import { type Refusal, refuse } from "../core/hooks.ts";
 import type { Peer } from "../core/ports.ts";
 import type { Book } from "./book.ts";
@@ -122,6 +122,7 @@ export class AuthAccess implements Access {
 
   check(client: Client, topic: string, write: boolean): Verdict {
     const login = this.loginOf(client);
+    if (login instanceof LostLogin && client.isAway && !write) return login.mayComeAgain(client, topic);
     const verdict = !(login instanceof LostLogin) && login.book.check(login, client, topic, write);
     this.observer?.used(login, client, topic, write, verdict);
     return verdict;
@@ -198,11 +199,24 @@ export class AuthAccess implements Access {
 /** Somebody whom the rules would not let in any more: nothing is allowed, until other rules are in use. */
 class LostLogin extends Login {
   readonly former: Login;
+  private absent: { readonly login: Login; readonly client: Client } | undefined;
 
   constructor(former: Login, book: Book) {
     const { name, userName } = former;
     super({ name, userName, user: undefined, groups: [], book });
     this.former = former;
+  }
+
+  /**
+   * Of who is away nobody asks for credentials: with a new password or token it may come again, and then rights are asked
+   * anew. Until then messages are kept for it as for a client that is known from the store only.
+   */
+  mayComeAgain({ clientId, userName, protocolVersion }: Client, topic: string): Verdict {
+    if (this.absent === undefined) {
+      const client = new Client(clientId, userName, protocolVersion, false, 0, NO_PEER);
+      this.absent = { client, login: this.book.restore(client) };
+    }
+    return this.book.check(this.absent.login, this.absent.client, topic, false);
   }
 
   override get limits(): Login["limits"] {

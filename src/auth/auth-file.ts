@@ -143,7 +143,10 @@ export class AuthFile extends AuthAccess {
     this.isGone = false;
     this.tried = { path, loaded };
     this.follow();
-    logProblems(log, loaded.problems);
+    // Whoever saves the file once more has read the warnings that it had before.
+    const known = new Set(isAsked ? [] : before?.problems.map(({ message }) => message));
+    const news = loaded.problems.filter(({ severity, message }) => severity === "error" || !known.has(message));
+    logProblems(log, news);
     if (loaded.auth === undefined) this.refuse(path, loaded.problems);
     else this.take(path, loaded.auth);
   }
@@ -202,7 +205,9 @@ export class AuthFile extends AuthAccess {
     if (state === "new") {
       this.state = "without";
       if (source.anonymous === undefined) {
-        log.info("No auth.json5: clients on this machine may do everything, all others are refused");
+        log.info(
+          `No ${this.nameOf(source.candidates[0] ?? "auth.json5")}: clients on this machine may do everything, all others are refused. mqtt-broker passwd add NAME makes one`,
+        );
       }
     } else if (state === "used" && !source.candidates.includes(inUse!.path)) {
       this.state = "without";

@@ -191,7 +191,9 @@ class LedgerReader {
       if (keys.includes(key)) continue;
       const nearest = suggest(key, keys);
       const hint = nearest === undefined ? `Known here: ${keys.join(", ")}` : `Did you mean "${nearest}"?`;
-      this.complain([...path, key], "is no key that is known", hint, true);
+      const position = this.complaints.atKey([...this.base, ...path, key]);
+      const owner = pathText([...this.base, ...path]);
+      this.complaints.say("error", position, `${owner} has an unknown key ${JSON.stringify(key)}`, hint);
     }
     return Object.fromEntries(entries);
   }

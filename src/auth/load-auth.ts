@@ -131,7 +131,7 @@ async function whyUnreadable(path: string, error: NodeJS.ErrnoException): Promis
     case "EACCES":
     case "EPERM": {
       const { uid, username } = userInfo();
-      return `Cannot be read by the user ${username} (${uid}) as whom the broker runs: give the file, and the folders above it, rights for it`;
+      return `Cannot be read by the user ${username} (${uid}) as whom this program runs: give the file, and the folders above it, rights for it`;
     }
     default:
       return `Cannot be read: ${error.message}`;
@@ -149,7 +149,7 @@ async function brokenLink(path: string): Promise<string | undefined> {
 }
 
 function textOf(bytes: Uint8Array): string | Unreadable {
-  const empty = new Unreadable("Is empty", "Half written, or emptied by mistake? Without rules remove the file");
+  const empty = new Unreadable("Is empty", "Half written, or emptied by mistake? To run without rules remove the file");
   if (bytes.length === 0) return empty;
   if (bytes.includes(0)) return new Unreadable("Has zero bytes: it is damaged, or saved as UTF-16", "Save it as UTF-8");
   try {

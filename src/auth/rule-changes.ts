@@ -74,9 +74,10 @@ function comeText(rule: ReadRule, old: ReadRule | undefined, was: ReadRule | und
 
 /** "+kim -lee", where a list is too long to be shown. */
 function nameChanges(old: ReadRule, now: ReadRule): string {
-  const [was, is] = [old, now].map(({ sub, pub }) => new Set([...(sub?.names ?? []), ...(pub?.names ?? [])]));
-  const came = [...is!.difference(was!)].map((name) => `+${shownName(name)}`);
-  const went = [...was!.difference(is!)].map((name) => `-${shownName(name)}`);
+  const namesOf = ({ sub, pub }: ReadRule): Set<string> => new Set([...(sub?.names ?? []), ...(pub?.names ?? [])]);
+  const [was, is] = [namesOf(old), namesOf(now)];
+  const came = [...is].filter((name) => !was.has(name)).map((name) => `+${shownName(name)}`);
+  const went = [...was].filter((name) => !is.has(name)).map((name) => `-${shownName(name)}`);
   return firstOf([...came, ...went], " ");
 }
 

@@ -50,12 +50,12 @@ class StandingBook implements Book {
 }
 
 const LOCAL_ONLY = new LoginFailure(
-  "not authorized: only clients on this machine are let in while there is no file of users: mqtt-broker passwd add NAME makes a user, " +
+  "only clients on this machine are let in while there is no file of users: mqtt-broker passwd add NAME makes a user, " +
     "--allow-anonymous opens to everybody",
   false,
 );
 const NOBODY = new LoginFailure(
-  "not authorized: auth.allowAnonymous lets in nobody without a user, and there is no file of users: " +
+  "auth.allowAnonymous lets in nobody without a user, and there is no file of users: " +
     "mqtt-broker passwd add NAME makes a user",
   false,
 );
@@ -78,7 +78,7 @@ export function bookWithoutFile(anonymous: AnonymousFrom): Book {
 /** The rules of a broker that found a file it cannot use: an administrator on a Unix socket may do everything, nobody else anything. */
 export function closedBook(file: string): Book {
   const refusal = new LoginFailure(
-    `not authorized: ${file} cannot be used, so only clients on a Unix socket are let in: mqtt-broker check says what is wrong with it`,
+    `${file} cannot be used, so only clients on a Unix socket are let in: mqtt-broker check says what is wrong with it`,
     false,
   );
   return new StandingBook(({ peer }) => (isBehindFileRights(peer) ? undefined : refusal), false);

@@ -61,7 +61,10 @@ async function list(folder: Folder, isJson: boolean, output: Output): Promise<nu
 
 function lineOf({ address, untilMs, failures, lastUser }: Ban): string {
   const until = new Date(untilMs).toISOString().slice(0, 19).replace("T", " ");
-  const user = lastUser === undefined ? "" : `, the last one as ${JSON.stringify(lastUser)}`;
+  const user =
+    lastUser === undefined
+      ? ""
+      : `, the last one ${lastUser === "" ? "without a user name" : `as ${JSON.stringify(lastUser)}`}`;
   return `${address}: until ${until} UTC, after ${failures} failed logins${user}`;
 }
 

@@ -3,7 +3,7 @@ import { formatDurability } from "../config/durability.ts";
 import type { Files } from "../config/files.ts";
 import { loadSettings } from "../config/load.ts";
 import { type ListenerSettings, type Settings, STORE_FILE } from "../config/settings.ts";
-import { formatProblem, type Problem } from "../text/problem.ts";
+import { countsText, formatProblem } from "../text/problem.ts";
 import { formatSize } from "../text/size.ts";
 import type { CommandLine } from "./arguments.ts";
 import { checkAuth } from "./check-auth.ts";
@@ -23,27 +23,18 @@ export async function check(
   const { settings, problems } = await loadSettings(commandLine, environment, files);
   for (const problem of problems) write(`${formatProblem(problem)}\n`);
   if (settings === undefined) {
-    write(`Configuration is not valid: ${counts(problems)}\n`);
+    write(`Configuration is not valid: ${countsText(problems)}\n`);
     return 2;
   }
   const auth = await checkAuth(settings.auth, files.workingDirectory);
   for (const problem of auth.problems) write(`${formatProblem(problem)}\n`);
   if (auth.lines === undefined) {
-    write(`${auth.name} is not valid: ${counts(auth.problems)}\n`);
+    write(`${auth.name} is not valid: ${countsText(auth.problems)}\n`);
     return 2;
   }
   write(`Configuration is valid\n${summary(settings, auth.lines)}`);
-  if (auth.problems.length > 0) write(`${auth.name} can be used, with ${counts(auth.problems)}\n`);
+  if (auth.problems.length > 0) write(`${auth.name} can be used, with ${countsText(auth.problems)}\n`);
   return 0;
-}
-
-/** "2 errors, 1 warning"; what there is none of is left out. */
-function counts(problems: readonly Problem[]): string {
-  const parts = (["error", "warning", "note"] as const).map((severity) => {
-    const count = problems.filter((problem) => problem.severity === severity).length;
-    return count === 0 ? "" : `${count} ${severity}${count === 1 ? "" : "s"}`;
-  });
-  return parts.filter((part) => part !== "").join(", ");
 }
 
 function summary(settings: Settings, auth: readonly string[]): string {

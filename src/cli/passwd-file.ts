@@ -109,8 +109,9 @@ export function readGiven(file: string, files: Files): Buffer {
 }
 
 function errorsOf(problems: readonly Problem[]): string {
-  const errors = problems.filter(({ severity }) => severity === "error").map(formatProblem);
-  return `${errors.join("\n")}\nNothing is done before this is put right; mqtt-broker check shows it all`;
+  const errors = problems.filter(({ severity }) => severity === "error");
+  const command = `mqtt-broker check --auth-file ${errors[0]?.file ?? "FILE"}`;
+  return `${errors.map(formatProblem).join("\n")}\nNothing is done before this is put right; ${command} shows it all`;
 }
 
 /**

@@ -224,7 +224,7 @@ function authOf(pick: Picker, { files, authPlaces, problems }: BuildContext): Au
     problems.push(pick.origin("auth.file").problem("error", `${named} does not exist`, hint));
   }
   if (anonymous === "all") warnAnonymous(pick.origin("auth.allowAnonymous"), file !== undefined, problems);
-  const hashWorkers = pick.optional("auth.hashWorkers");
+  const hashWorkers = pick.value("auth.hashWorkers", 2);
   return { file, named: named !== undefined, candidates, anonymous, hashWorkers };
 }
 

@@ -17,8 +17,8 @@ export interface AuthSettings {
   candidates: string[];
   /** undefined: as the file says, and without one "local". */
   anonymous: Anonymous | undefined;
-  /** Slow hashes that are computed at a time; undefined: as the default of BookMaker. */
-  hashWorkers: number | undefined;
+  /** Slow hashes that are computed at a time. */
+  hashWorkers: number;
 }
 
 /** One way in. `name` is unique: the user's, else the type, with a number from the second on: "tcp", "tcp-2". */

@@ -291,6 +291,8 @@ export class Broker {
     const { session } = connection;
     this.counters.clientsConnected--;
     this.log.info("Client disconnected", { ...client.logFields(), reason });
+    client.isAway = true;
+    if (session.keepsWhileAway) this.permissions.clientChanged();
     const expires = session.expiryIntervalSeconds === 0;
     session.detach(connection.will);
     if (this.hooks.present.onDisconnect) this.hooks.notify("onDisconnect", client, error, expires);

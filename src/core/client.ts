@@ -15,6 +15,8 @@ export class Client {
   readonly inline: boolean;
   /** Who it is by the access rules; undefined where they don't say, or it has not been asked since a restart. */
   identity: Identity | undefined = undefined;
+  /** Its connection has ended: what is asked of it now is what its session, or its will, may have. */
+  isAway = false;
 
   constructor(
     clientId: string,

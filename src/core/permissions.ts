@@ -76,7 +76,7 @@ export class Permissions implements Timed {
     return route.verdicts;
   }
 
-  /** A session goes on as somebody else, or from somewhere else: what is remembered of routes to it may be wrong. */
+  /** A session goes on as somebody else, from somewhere else, or without its client: what is remembered of routes to it may be wrong. */
   clientChanged(): void {
     this.generation++;
   }

@@ -85,7 +85,7 @@ export class Rates {
     if (maxConnections !== undefined && !takesOwn) {
       const budget = this.userBudget(client);
       if (budget.connections >= maxConnections) {
-        const reason = `user ${nameOf(client)} has ${budget.connections} connections, maxConnections is ${maxConnections}`;
+        const reason = `user ${nameOf(client)} has ${maxConnections} of at most ${maxConnections} connections`;
         return refuse(ReasonCode.QuotaExceeded, reason);
       }
     }

@@ -50,7 +50,7 @@ export class Takeovers {
     if (nowMs < fight.heldUntilMs) {
       return refuse(
         ReasonCode.ClientIdentifierNotValid,
-        `another client with this client identifier is connected from ${hostOf(holder.link.peer.address)}`,
+        "another client with this client identifier is connected: give each its own",
       );
     }
     fight.heldUntilMs = nowMs + limits.takeoverHoldMs;

@@ -141,6 +141,25 @@ test("a file that is right holds when the broker starts", async (context) => {
   assert.equal(scene.file.used?.path, scene.at("auth.json5"));
 });
 
+test("a warning is told once, and again when somebody asks or there is another one", async (context) => {
+  const scene = new Scene(context);
+  const warnings = (said: readonly string[]): string[] => said.filter((line) => line.includes("password of"));
+  const [kim, both] = [
+    'warn auth.json5:3:3: the password of "kim"',
+    'warn auth.json5:3:3: the password of "kim" and "lee"',
+  ];
+  scene.write(rules("a", `,\n  ${KIM}`));
+  await scene.file.start();
+  assert.equal(warnings(scene.said()).length, 1);
+  scene.write(rules("b", `,\n  ${KIM}`));
+  assert.deepEqual(await scene.saw(), ["info auth.json5 read again: rule 1 now allows b to @any"]);
+  scene.write(rules("b", `,\n  ${KIM}, ${KIM.replace("kim", "lee")}`));
+  const [told] = warnings(await scene.saw());
+  assert.ok(told?.startsWith(both), told);
+  await scene.file.reload();
+  assert.ok(warnings(scene.said())[0]?.startsWith(kim));
+});
+
 test("what is changed holds, and is told in words", async (context) => {
   const scene = new Scene(context);
   scene.write(rules("a"));
@@ -242,7 +261,7 @@ test("without a file this machine may do everything, and one that comes later ho
   const scene = new Scene(context);
   await scene.file.start();
   assert.deepEqual(scene.said(), [
-    "info No auth.json5: clients on this machine may do everything, all others are refused",
+    "info No auth.json5: clients on this machine may do everything, all others are refused. mqtt-broker passwd add NAME makes one",
   ]);
   assert.deepEqual([await scene.may("x"), await scene.may("x", "there")], [true, undefined]);
   scene.write("{ broken");
@@ -343,7 +362,9 @@ test("key files are followed too", async (context) => {
   scene.write("another secret of thirty-two bytes or even more", "key");
   assert.deepEqual(
     await scene.saw(),
-    ["info auth.json5 read again: * (jwt) now has other terms for tokens"].map((line) => line.replace("* (jwt)", '"*"')),
+    ["info auth.json5 read again: * (jwt) now has other terms for tokens"].map((line) =>
+      line.replace("* (jwt)", '"*"'),
+    ),
   );
 });
 

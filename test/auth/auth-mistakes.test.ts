@@ -22,6 +22,27 @@ suite("a mistake is told with its place, and what to do", () => {
     ]);
   });
 
+  test("of an entry on several lines the whole is shown in place of its brace, without secrets", () => {
+    const { problems } = read(
+      withUsers('  {\n    name: "kim",\n    note: "x",\n    pasword: "sesame",\n    pin: 1234,\n  },'),
+    );
+    assert.deepEqual(formatProblem(problems[0]!).split("\n").slice(0, 3), [
+      'auth.json5:2:3: user "kim" has no method',
+      '    { name: "kim", note: "x", pasword: "…", pin: 1234 }',
+      "    ^",
+    ]);
+  });
+
+  test("what stands in a wrong place of a ledger is not shown", () => {
+    const told = read(
+      '{ ledger: { auth: [{ username: { password: "sesame" }, allow: "sesame" }], acl: "sesame" } }',
+    ).problems;
+    const [name, allow, acl] = told.map(({ message }) => message);
+    assert.equal(name, "ledger.auth[0].username must be a text, not an object");
+    assert.equal(allow, "ledger.auth[0].allow must be true or false, not a text");
+    assert.equal(acl, "ledger.acl must be a list of rules, not a text");
+  });
+
   const WHOLE: [text: string, ...expected: string[]][] = [
     ["[]", "1:1 The file must be an object in braces, not a list"],
     [
@@ -53,7 +74,7 @@ suite("a mistake is told with its place, and what to do", () => {
     ],
     [
       "{ ledger: { users: { kim: { passwort: 'x' } } } }",
-      '1:29 ledger.users.kim.passwort is no key that is known (Did you mean "password"?)',
+      '1:29 ledger.users.kim has an unknown key "passwort" (Did you mean "password"?)',
     ],
     ["{ ledger: [] }", "1:11 ledger must be an object, not a list"],
     [

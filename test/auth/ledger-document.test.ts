@@ -123,16 +123,16 @@ const MISTAKES: [name: string, text: string, ...problems: string[]][] = [
     '{\n  "auth": [],\n  "auth": []\n}',
     'l:3:3: Key "auth" is given twice, first in line 2',
   ],
-  ["an unknown section", "user: {}\n", 'l:1:1: user is no key that is known|Did you mean "users"?'],
+  ["an unknown section", "user: {}\n", 'l:1:1: ledger has an unknown key "user"|Did you mean "users"?'],
   [
     "an unknown key of a user",
     "users:\n  u: { passwort: x }\n",
-    'l:2:8: users.u.passwort is no key that is known|Did you mean "password"?',
+    'l:2:8: users.u has an unknown key "passwort"|Did you mean "password"?',
   ],
   [
     "a key of another section",
     "auth:\n  - filters: {}\n",
-    "l:2:5: auth[0].filters is no key that is known|Known here: client, username, password, remote, allow",
+    'l:2:5: auth[0] has an unknown key "filters"|Known here: client, username, password, remote, allow',
   ],
   [
     "a password that YAML reads as a number",
@@ -206,7 +206,7 @@ suite("mistakes in a ledger", () => {
   test("the message shows the line and points at the place", () => {
     assert.throws(() => ledgerFrom(bytes("user: {}\n"), "l.yaml"), {
       name: "LedgerError",
-      message: 'l.yaml:1:1: user is no key that is known\n    user: {}\n    ^\n  Did you mean "users"?',
+      message: 'l.yaml:1:1: ledger has an unknown key "user"\n    user: {}\n    ^\n  Did you mean "users"?',
     });
   });
 
@@ -222,7 +222,7 @@ suite("mistakes in a ledger", () => {
     assert.throws(() => ledger(rules as never), {
       message: [
         'users["a b"].acl.x must be 0 (deny), 1 (read), 2 (write) or 3 (both), not 7',
-        "acl[0].filter is no key that is known",
+        'acl[0] has an unknown key "filter"',
         '  Did you mean "filters"?',
       ].join("\n"),
     });

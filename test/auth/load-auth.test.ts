@@ -61,7 +61,7 @@ for (const [title, path, expected] of [
   [
     "an empty file",
     write("empty", ""),
-    /^auth\.json5: Is empty\n {2}Half written, or emptied by mistake\? Without rules remove the file$/,
+    /^auth\.json5: Is empty\n {2}Half written, or emptied by mistake\? To run without rules remove the file$/,
   ],
   ["white space", write("white", " \n\t\n"), /^auth\.json5: Is empty\n/],
   [
@@ -109,7 +109,7 @@ test("a file that may not be read is told with the user who may not", async () =
   const { stdout, stderr } = spawnSync(command, words, { encoding: "utf8" });
   assert.match(
     stdout,
-    /^false Cannot be read by the user \S+ \(\d+\) as whom the broker runs: give the file, .*$/m,
+    /^false Cannot be read by the user \S+ \(\d+\) as whom this program runs: give the file, .*$/m,
     stderr,
   );
 });
@@ -187,7 +187,7 @@ test("the mistakes of a long file are told as those of a short one", async () =>
 for (const [title, text, message] of [
   ["nesting", `{ authentication: ${"[".repeat(1_000_000)}`, /^auth\.json5:1:/],
   ["nesting that ends", `{ a: ${"[".repeat(500_000)}${"]".repeat(500_000)} }`, /^auth\.json5:1:/],
-  ["numbers", `[${"1,".repeat(1_500_000)}]`, /^auth\.json5:1:1: A file of rules must be an object/],
+  ["numbers", `[${"1,".repeat(1_500_000)}]`, /^auth\.json5:1:1: The file must be an object/],
   [
     "objects",
     `[${"{a:{}},".repeat(550_000)}]`,

@@ -65,6 +65,11 @@ suite("by password", () => {
       'try: user "a b\\n" is not in auth.json5: mqtt-broker passwd add NAME makes this user',
     ],
     [
+      "a name that a shell would run",
+      { user: "$(reboot)", password: "x" },
+      'try: user "$(reboot)" is not in auth.json5: mqtt-broker passwd add NAME makes this user',
+    ],
+    [
       "a long name",
       { user: "x".repeat(65), password: "x" },
       `try: user "${"x".repeat(64)}…" is not in auth.json5: mqtt-broker passwd add NAME makes this user`,

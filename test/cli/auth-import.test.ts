@@ -64,7 +64,7 @@ test("auth import makes a file of Mosquitto's", async (context) => {
 }
 `,
   );
-  assert.match(stderr, /^Warning: clear \(line 2\) had its password in the clear: a hash is kept$/m);
+  assert.match(stderr, /^Warning: clear \(\S+:2\) had its password in the clear: a hash is kept$/m);
   assert.match(stderr, /^Warning: Clients without a user name are let in from this machine only/m);
   assert.ok(!`${stderr}${text}`.includes("secret of"));
   assert.equal((await runIn(folder, runPasswd, ["verify", "clear", "--password-stdin"], "secret of clear")).code, 0);
@@ -119,7 +119,7 @@ test("files that are wrong make nothing, and every mistake is told with its line
   assert.match(ledger.stderr, /^ledger\.json:1:3: .*"usrs"/m);
   const missing = await auth(folder, "import --acl nothing --output auth.json5");
   assert.deepEqual([missing.code, missing.stdout], [1, ""]);
-  assert.match(missing.stderr, /^Cannot read nothing: ENOENT/);
+  assert.match(missing.stderr, /^There is no file nothing\n$/);
   assert.equal(existsSync(join(folder, "auth.json5")), false);
 });
 

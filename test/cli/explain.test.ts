@@ -114,7 +114,10 @@ test("explain says that a user does not get in, why, and what the rules would sa
   const remote = await explain(context, "--anonymous --from 192.168.1.7 publish a");
   assert.match(remote.stdout, /does not get in from 192\.168\.1\.7: no credentials, and anonymous clients/);
   const unknown = await explain(context, "--user kin publish a");
-  assert.match(unknown.stdout, /^It does not get in from this machine: no entry of authentication is for kin$/m);
+  assert.match(
+    unknown.stdout,
+    /^It does not get in from this machine: no entry of authentication is for kin \(did you mean kim\?\)$/m,
+  );
   const gate = await explain(context, "--user gate publish a");
   assert.match(gate.stdout, /^It gets in from this machine with its certificate$/m);
 });

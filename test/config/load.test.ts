@@ -195,7 +195,13 @@ for (const [title, argv, texts, expected] of [
 
 test("the file of rules that is named is the only one that counts", async () => {
   const texts = { "/base/auth.json5": "", "/base/own.json": "", "/base/x/a.json5": "{ auth: { file: 'own.json' } }" };
-  const own = { file: "/base/own.json", named: true, candidates: ["/base/own.json"], anonymous: undefined };
+  const own = {
+    file: "/base/own.json",
+    named: true,
+    candidates: ["/base/own.json"],
+    anonymous: undefined,
+    hashWorkers: 2,
+  };
   assert.deepEqual((await settingsOf(["--auth-file", "own.json"], texts)).auth, own);
   assert.deepEqual((await settingsOf([], texts, { MQTT_BROKER_AUTH_FILE: "own.json" })).auth, own);
   const besideConfiguration = { ...texts, "/base/x/own.json": "" };

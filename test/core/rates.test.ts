@@ -431,7 +431,7 @@ test("maxConnections: one more is refused with Quota exceeded, but a session may
   const first = stage.connect("a", { username: "kim" });
   stage.connect("b", { username: "kim" });
   assert.deepEqual(stage.dial({ clientId: "c", username: "kim" }).take(), [
-    'CONNACK 97 {"reasonString":"user kim has 2 connections, maxConnections is 2"}',
+    'CONNACK 97 {"reasonString":"user kim has 2 of at most 2 connections"}',
   ]);
   assert.deepEqual(stage.dial({ clientId: "c", username: "kim", version: 4 }).take(), ["CONNACK 03"]);
   const second = stage.connect("a", { username: "kim" });

@@ -15,12 +15,15 @@ const STAYS = { sessionExpiryInterval: 1000 };
 const CLOSED = [ANYTHING, deny("closed/#", "sub pub", "kim")];
 
 /** All that comes up to a message on `end`, which lee sends now, as "topic payload". */
-async function heard(client: RawClient, lee: RawClient): Promise<string[]> {
+async function heard(client: RawClient, lee: RawClient, released: number[] = []): Promise<string[]> {
   await lee.publish("end", "", { qos: 1 });
   const topics: string[] = [];
   for (;;) {
     const { cmd, topic, payload, qos, messageId } = await client.next(`a message after ${topics}`);
-    if (cmd === "pubrel") client.send({ cmd: "pubcomp", messageId });
+    if (cmd === "pubrel") {
+      released.push(messageId);
+      client.send({ cmd: "pubcomp", messageId });
+    }
     if (cmd !== "publish") continue;
     if (qos > 0) client.send({ cmd: qos === 1 ? "puback" : "pubrec", messageId });
     if (topic === "end") return topics;
@@ -93,9 +96,10 @@ suite("no way round the rules", { concurrency: 4 }, () => {
       ]);
       const lee = await stage.as("lee");
       // Under way: they come, and kim does not acknowledge them.
+      const identifiers: number[] = [];
       for (const qos of [1, 2] as const) {
         await lee.publish(`closed/under-way-${qos}`, "x", { qos });
-        await kim.expect("publish");
+        identifiers.push((await kim.expect("publish")).messageId);
         await lee.publish(`open/under-way-${qos}`, "x", { qos });
         await kim.expect("publish");
       }
@@ -106,19 +110,21 @@ suite("no way round the rules", { concurrency: 4 }, () => {
       }
       await stage.after(() => stage.put(rulesFor("kim lee", CLOSED, FILTER)), READ_AGAIN);
       const again = await stage.as("kim", given);
-      assert.deepEqual(await heard(again, lee), [
+      const released: number[] = [];
+      assert.deepEqual(await heard(again, lee, released), [
         "open/under-way-1 x",
         "open/under-way-2 x",
         "open/waiting-1 x",
         "open/waiting-2 x",
       ]);
-      // The identifiers of what was dropped are free: a QoS 2 message under one of them is a new one.
       for (const round of [1, 2, 3, 4, 5, 6]) await lee.publish("open/more", `${round}`, { qos: 2 });
-      const more = await heard(again, lee);
+      const more = await heard(again, lee, released);
       assert.deepEqual(
         more,
         [1, 2, 3, 4, 5, 6].map((round) => `open/more ${round}`),
       );
+      // Kim has the denied one, and would take the next message under its identifier for the same one.
+      assert.ok(released.includes(identifiers[1]!), `${identifiers} of ${released}`);
     });
   }
 
@@ -166,6 +172,39 @@ suite("no way round the rules", { concurrency: 4 }, () => {
     const again = await stage.as("kim", { ...given, password: "another" });
     assert.deepEqual(await heard(again, lee), []);
   });
+
+  for (const choice of ["disconnect", "filter"] as const) {
+    test(`who is away while the password changes finds what was sent meanwhile, whenRevoked: "${choice}"`, async (context) => {
+      const more = `whenRevoked: "${choice}",`;
+      const stage = await openStage(context, rulesFor("kim lee", [ANYTHING], more));
+      const given = { clientId: "k", clean: false, properties: STAYS };
+      const away = await stage.as("kim", given);
+      await away.subscribe("#", { qos: 1 });
+      await away.drop();
+      const will = { topic: "will", payload: "x", qos: 1 as const };
+      const connected = await stage.as("kim", { ...given, clientId: "k2", will });
+      await connected.subscribe("#", { qos: 1 });
+      const changed = rulesFor("kim lee", CLOSED, more).replace('password: "kim"', 'password: "new"');
+      await stage.after(() => stage.put(changed), READ_AGAIN);
+      const lee = await stage.as("lee");
+      if (choice === "disconnect") await connected.expectDisconnect(NOT_AUTHORIZED);
+      else {
+        // Still there, with the old password: nothing comes, nor is kept for who may come with the new one.
+        await lee.publish("open/1", "early", { qos: 1 });
+        await connected.expectNothing();
+        await connected.drop();
+        await stage.program.line("Client disconnected", ({ client }) => client === "k2");
+      }
+      for (const topic of ["open/1", "closed/1", "open/2"]) await lee.publish(topic, "x", { qos: 1 });
+      const expected = ["open/1 x", "open/2 x"];
+      for (const clientId of ["k2", "k"]) {
+        const again = await stage.as("kim", { ...given, clientId, password: "new" });
+        const early = clientId === "k" && choice === "filter" ? ["open/1 early"] : [];
+        assert.deepEqual(await heard(again, lee), [...early, ...expected], clientId);
+        await again.disconnect();
+      }
+    });
+  }
 
   test("a session that somebody else takes over gives him what he may have, and no more", async (context) => {
     const stage = await openStage(context, rulesFor("kim lee root", CLOSED), { words: ["--session-key", "client"] });

@@ -131,7 +131,7 @@ suite("createBroker", () => {
     const { broker, connect, dial } = await startLibrary(context, { auth, log: logTo(lines) });
     assert.deepEqual(lines[0], {
       level: "warn",
-      message: 'What no ACL rule matches is allowed; to deny it, end acl with { filters: { "#": 0 } }',
+      message: 'What no rule of acl matches is allowed. To deny it, end acl with { filters: { "#": 0 } }',
     });
     await (await dial({ username: "u", password: "x" })).expectConnackRefusal(0x86);
     await (await dial()).expectConnackRefusal(0x87);

@@ -126,6 +126,34 @@ describe("formatLine()", () => {
   });
 });
 
+describe("HostLog with lines for people", () => {
+  const below = ["    { usr: 1 }", "      ^"];
+
+  it("writes them below the line, each with time and level, in place of the fields", async () => {
+    for (const [format, begin] of [
+      ["text", "2026-11-21T10:00:00.005Z WARN  "],
+      ["journal", "<4>WARN  "],
+    ] as const) {
+      const { log, sink } = makeLog({ format });
+      log.warn("a.json5:1:3: Unknown key", { source: "{ usr: 1 }", hint: "x" }, below);
+      await turn();
+      assert.deepEqual(
+        sink.lines,
+        ["a.json5:1:3: Unknown key", ...below].map((line) => begin + line),
+      );
+    }
+  });
+
+  it("writes one line in JSON, with the fields", async () => {
+    const { log, sink } = makeLog({ format: "json" });
+    log.error("a.json5:1:3: Unknown key", { source: "{ usr: 1 }", hint: undefined }, below);
+    await turn();
+    assert.deepEqual(sink.lines, [
+      '{"time":"2026-11-21T10:00:00.005Z","level":"error","message":"a.json5:1:3: Unknown key","source":"{ usr: 1 }"}',
+    ]);
+  });
+});
+
 describe("chooseFormat()", () => {
   it("takes text for a terminal, the journal's form for the journal, and JSON for all else", () => {
     assert.equal(chooseFormat("auto", true, false), "text");

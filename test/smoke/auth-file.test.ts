@@ -102,7 +102,7 @@ suite("auth.json5 in a running broker", { concurrency: 2 }, () => {
     await subscriber.saw("kitchen/a 1\n");
     await scene.takes(
       () => scene.write(rules([KIM, LEE], [ANYTHING, '{ topic: "kitchen/#", deny: { sub: ["kim"] } }'])),
-      /^auth\.json5 read again: rule 2 is new: it denies subscribing to kitchen\/# to kim$/,
+      /^auth\.json5 read again: rule 2 is new: it denies kitchen\/# to kim \(subscribe\)$/,
     );
     await publish("kitchen/a", "2");
     await publish("hall", "3");
@@ -110,22 +110,31 @@ suite("auth.json5 in a running broker", { concurrency: 2 }, () => {
     assert.equal(subscriber.stdout, "kitchen/a 1\nhall 3\n");
   });
 
-  test("a file with mistakes changes nothing, and the log shows each with its line and a caret", async (context) => {
+  test("a file with mistakes changes nothing, and the log has each with its place and its line", async (context) => {
     const scene = await start(context, { "auth.json5": rules([KIM]) });
     const kim = await scene.as("kim");
     await scene.takes(
       () => scene.write(rules([KIM], [ANYTHING, '{ topic: "x", allow: { sub: ["kima"], pub: ["kim"] }, maxQoS: 1 }'])),
       /^auth\.json5 is not used, it has 2 errors: the rules that were in force stay in force\. Correct it and save it: /,
     );
-    const errors = scene.program.lines.filter(({ level }) => level === "error").map(({ message }) => message);
-    const at = errors.indexOf(
-      'auth.json5:8:34: rule 2 names user "kima", who is not in authentication (did you mean "kim"?)',
+    const errors = scene.program.lines.filter(({ level }) => level === "error");
+    const source = '    { topic: "x", allow: { sub: ["kima"], pub: ["kim"] }, maxQoS: 1 },';
+    assert.deepEqual(
+      errors.slice(0, 2).map(({ time: _, ...line }) => line),
+      [
+        {
+          level: "error",
+          message: 'auth.json5:8:34: rule 2 names user "kima", who is not in authentication (did you mean "kim"?)',
+          source,
+        },
+        {
+          level: "error",
+          message: 'auth.json5:8:59: rule 2 has an unknown key "maxQoS"',
+          source,
+          hint: 'Did you mean "maxQos"?',
+        },
+      ],
     );
-    assert.notEqual(at, -1, errors.join("\n"));
-    assert.deepEqual(errors.slice(at + 1, at + 3), [
-      '        { topic: "x", allow: { sub: ["kima"], pub: ["kim"] }, maxQoS: 1 },',
-      `${" ".repeat(37)}^`,
-    ]);
     assert.equal(await kim.publish("x", "", { qos: 1 }), 0x10);
     await scene.as("kim", { clientId: "another" });
     await scene.takes(() => scene.write(rules([KIM, LEE])), /^auth\.json5 read again: \+1 user \(lee\)$/);
@@ -150,7 +159,7 @@ suite("auth.json5 in a running broker", { concurrency: 2 }, () => {
     assert.equal((await kim.expect("disconnect")).reasonCode, 0x98);
     await scene.takes(
       () => scene.write(rules([KIM, LEE], [ANYTHING], 'whenRevoked: "filter",')),
-      /read again: rule 2 is gone: .*, whenRevoked is "filter"$/,
+      /read again: rule 2 is gone: .*, whenRevoked is now "filter"$/,
     );
     const again = await scene.as("kim");
     await again.subscribe([{ topic: "kitchen/+" }, { topic: "hall" }]);

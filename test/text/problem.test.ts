@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  countsText,
   excerpt,
   formatPlaced,
   formatProblem,
   hasErrors,
   type Problem,
   placelessProblem,
+  problemLine,
 } from "../../src/text/problem.ts";
 
 const PROBLEM: Problem = { severity: "error", file: "auth.json5", line: 5, column: 13, message: "Odd" };
@@ -19,6 +21,17 @@ test("a problem is written with file, line, column, source line, caret and hint"
 test("a warning and a note say so", () => {
   assert.equal(formatProblem({ ...PROBLEM, severity: "note" }), "auth.json5:5:13: note: Odd");
   assert.equal(formatProblem({ ...PROBLEM, severity: "warning" }), "auth.json5:5:13: warning: Odd");
+});
+
+test("on one line it has its place and what to do", () => {
+  assert.equal(problemLine({ ...PROBLEM, hint: "Do that" }), "auth.json5:5:13: Odd. Do that");
+  assert.equal(problemLine(PROBLEM), "auth.json5:5:13: Odd");
+});
+
+test("problems are counted by severity, with those that one stands for", () => {
+  const note: Problem = { ...PROBLEM, severity: "note" };
+  assert.equal(countsText([note, PROBLEM, { ...PROBLEM, count: 20 }]), "21 errors, 1 note");
+  assert.equal(countsText([]), "");
 });
 
 test("parts of the place that are 0 are left out", () => {
