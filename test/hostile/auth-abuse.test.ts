@@ -32,7 +32,7 @@ suite("abuse", { concurrency: 3 }, () => {
     const hash = await makeHash("argon2id", "kim");
     const kims = `{ name: "kim", method: "argon2id", hash: "${hash}" }`;
     const text = withUsers([kims], rulesFor("anonymous", [ANYTHING]));
-    // As the service and npm start have it; without it each thread keeps what a hash took.
+    // Without it malloc keeps for each thread what its largest hash took, for good.
     const env = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "4194304" };
     const stage = await openStage(context, text, { words: ["--limit", "loginDelay=20ms"], env });
     const [publisher, subscriber] = [await stage.as("kim"), await stage.as("kim")];
