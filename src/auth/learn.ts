@@ -67,7 +67,7 @@ export function learn(traffic: Traffic, source: LearnSource): Learned {
   const { droppedUses, droppedClients } = traffic.header;
   if (droppedUses + droppedClients > 0) {
     warnings.push(
-      `The record was full and has forgotten ${droppedUses + droppedClients} uses: some of them may be denied by these rules`,
+      `The record lacks ${droppedUses + droppedClients} uses, which came when it was full or too many at once: some of them may be denied by these rules`,
     );
   }
   return { rules, warnings };

@@ -13,7 +13,9 @@ export function rehearsalReport(rehearsal: Rehearsal, { header }: Traffic, file:
     `Tried ${file} with ${count(uses, "use")} of ${count(clients, "client")} since ${dateOf(header.sinceSeconds)}`,
   ];
   const dropped = header.droppedUses + header.droppedClients;
-  if (dropped > 0) lines.push(`The record was full: ${count(dropped, "use")} could not be kept, and are not tried`);
+  if (dropped > 0) {
+    lines.push(`The record lacks ${count(dropped, "use")}, which came when it was full or too many at once: not tried`);
+  }
   lines.push(
     ...section("Would not get in any more", lockedOut(rehearsal)),
     ...section("Newly denied", usesByUser(newlyDenied)),

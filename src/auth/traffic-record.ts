@@ -19,9 +19,16 @@ export interface RecordBounds {
   readonly entriesMax: number;
   readonly bytesMax: number;
   readonly refusalsMax: number;
+  /** What it is told beyond these in one second is not recorded, but counted: noting must not hold up the messages. */
+  readonly notesPerSecondMax: number;
 }
 
-export const RECORD_BOUNDS: RecordBounds = { entriesMax: 20_000, bytesMax: 4 * 1024 * 1024, refusalsMax: 500 };
+export const RECORD_BOUNDS: RecordBounds = {
+  entriesMax: 20_000,
+  bytesMax: 4 * 1024 * 1024,
+  refusalsMax: 500,
+  notesPerSecondMax: 2000,
+};
 
 /** Longer texts are not kept: rules are not written for them. */
 const CHARACTERS_MAX = 1024;
@@ -54,6 +61,8 @@ export class TrafficRecord {
   private droppedUses = 0;
   private droppedClients = 0;
   private nextFoldSeconds = 0;
+  private notedSecond = 0;
+  private noted = 0;
 
   /** `wallMs`: the wall clock, as Clock.wallMs. */
   constructor(wallMs: () => number, bounds: RecordBounds = RECORD_BOUNDS) {
@@ -66,6 +75,10 @@ export class TrafficRecord {
   /** Rules decided about a topic, or for subscriptions a filter. Clients that are known from the store only don't count. */
   used(login: Login, client: Client, topic: string, write: boolean, verdict: Verdict): void {
     if (!login.certain) return;
+    if (this.isHurried()) {
+      this.droppedUses++;
+      return;
+    }
     const operation = write ? "publish" : hasWildcard(topic) ? "subscribe" : "receive";
     const asked: Asked = { operation, topic, allowed: verdict !== false };
     const use = this.find(login, client, asked) ?? this.add(login, client, asked);
@@ -81,6 +94,10 @@ export class TrafficRecord {
 
   /** Somebody was let in. */
   connected(login: Login, client: Client): void {
+    if (this.isHurried()) {
+      this.droppedClients++;
+      return;
+    }
     // A user whose clients were folded gets no entry for a single one until that does something else than they.
     const subject = this.subjectOf(login.name, client.clientId) ?? this.subjectOf(login.name, ANY_CLIENT);
     if (subject === undefined) {
@@ -151,6 +168,15 @@ export class TrafficRecord {
     const use: TrafficUse = { type: "use", name, clientId, ...asked, ...this.nothingSeen() };
     this.put(subject, use);
     return use;
+  }
+
+  private isHurried(): boolean {
+    const second = this.nowSeconds();
+    if (second !== this.notedSecond) {
+      this.notedSecond = second;
+      this.noted = 0;
+    }
+    return ++this.noted > this.bounds.notesPerSecondMax;
   }
 
   /** That of the client itself, which is at hand with its login: to find it by a key made of two names takes longer than the rest. */

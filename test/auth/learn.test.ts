@@ -176,7 +176,12 @@ suite("learning", () => {
   });
 
   test("what the record folded is proposed as a pattern, and warned of", () => {
-    const record = new TrafficRecord(() => NOW_MS, { entriesMax: 40, bytesMax: 1e6, refusalsMax: 5 });
+    const record = new TrafficRecord(() => NOW_MS, {
+      entriesMax: 40,
+      bytesMax: 1e6,
+      refusalsMax: 5,
+      notesPerSecondMax: Number.POSITIVE_INFINITY,
+    });
     const { login, client } = clientOf("kim", "c1");
     for (let index = 0; index < 100; index++) record.used(login, client, `m/${index}`, true, true);
     const { rules, warnings } = learn(trafficOf(record), SOURCE);
@@ -270,7 +275,10 @@ suite("learning", () => {
     let asked = 0;
     for (let seed = 1; seed <= 60; seed++) {
       const next = seeded(seed * 7919);
-      const bounds = seed % 3 === 0 ? { entriesMax: 30, bytesMax: 1e6, refusalsMax: 5 } : undefined;
+      const bounds =
+        seed % 3 === 0
+          ? { entriesMax: 30, bytesMax: 1e6, refusalsMax: 5, notesPerSecondMax: Number.POSITIVE_INFINITY }
+          : undefined;
       const record = new TrafficRecord(() => NOW_MS, bounds);
       const clients = Array.from({ length: 6 }, () => ({
         name: [...NAMES, "guest"][next(5)]!,

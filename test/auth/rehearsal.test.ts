@@ -175,7 +175,12 @@ suite("rehearsal", () => {
   });
 
   test("tries a sample of what was folded, with the client whose it was", () => {
-    const record = new TrafficRecord(() => NOW_MS, { entriesMax: 60, bytesMax: 1e6, refusalsMax: 5 });
+    const record = new TrafficRecord(() => NOW_MS, {
+      entriesMax: 60,
+      bytesMax: 1e6,
+      refusalsMax: 5,
+      notesPerSecondMax: Number.POSITIVE_INFINITY,
+    });
     for (let index = 0; index < 100; index++) use(record, clientOf("kim", `c${index}`), `dev/c${index}/x`, true, true);
     const traffic = trafficOf(record);
     const own = rehearse(traffic, candidate(rules('    { topic: "dev/%c/x", allow: { pub: ["kim"] } },')));

@@ -13,12 +13,13 @@ const NOW_MS = 1_777_000_000_000;
 const NOW = NOW_MS / 1000;
 
 /** A record whose clock is moved by hand. */
-function record(bounds?: { entriesMax: number; bytesMax?: number; refusalsMax?: number }): {
+function record(bounds?: { entriesMax: number; bytesMax?: number; refusalsMax?: number; notesPerSecondMax?: number }): {
   traffic: TrafficRecord;
   clock: { nowMs: number };
 } {
   const clock = { nowMs: NOW_MS };
-  const whole = bounds && { bytesMax: 4 * 1024 * 1024, refusalsMax: 10, ...bounds };
+  const unhurried = { notesPerSecondMax: Number.POSITIVE_INFINITY };
+  const whole = bounds && { bytesMax: 4 * 1024 * 1024, refusalsMax: 10, ...unhurried, ...bounds };
   return { traffic: new TrafficRecord(() => clock.nowMs, whole), clock };
 }
 
@@ -31,6 +32,21 @@ function uses(traffic: TrafficRecord): string[] {
 }
 
 suite("record of traffic", () => {
+  test("notes so much a second, and counts what it leaves out", () => {
+    const { traffic, clock } = record({ entriesMax: 100, notesPerSecondMax: 3 });
+    const { login, client } = clientOf("kim", "c1");
+    for (const topic of ["a", "b", "c", "d", "e"]) traffic.used(login, client, topic, true, true);
+    traffic.connected(login, client);
+    assert.deepEqual(
+      uses(traffic),
+      ["a", "b", "c"].map((topic) => `kim c1 publish ${topic} allowed 1`),
+    );
+    clock.nowMs += 1000;
+    traffic.used(login, client, "d", true, true);
+    const { header } = trafficOf(traffic);
+    assert.deepEqual([uses(traffic).length, header.droppedUses, header.droppedClients], [4, 2, 1]);
+  });
+
   test("counts each topic of each client by direction and verdict, with the first and the last time", () => {
     const { traffic, clock } = record();
     const { login, client } = clientOf("kim", "c1");
