@@ -28,13 +28,15 @@ export async function run(settings: Settings, reread: () => Promise<Loaded>): Pr
     log.error(error instanceof Error ? error.message : String(error));
     return 1;
   }
+  const reloader = new Reloader(settings, reread, composed.auth, log);
+  // Before anything is waited for: who reads that the broker listens may send a signal at once.
+  const stopped = untilStopped(composed, reloader, log);
   const memory = new MemoryReturn();
   memory.start();
-  const reloader = new Reloader(settings, reread, composed.auth, log);
   reloader.start();
   const control = composeControl(settings, composed, () => reloader.reload("Asked for"), log);
   await control.start();
-  const exitCode = await untilStopped(composed, reloader, log);
+  const exitCode = await stopped;
   await control.stop();
   reloader.stop();
   memory.stop();
