@@ -13,12 +13,12 @@ type Admits = (client: Client) => LoginFailure | undefined;
 class StandingBook implements Book {
   readonly nextExpiryMs = Number.POSITIVE_INFINITY;
   private readonly objection: Admits;
-  private readonly trustsAbsent: boolean;
+  private readonly trusts: boolean;
 
-  /** `trustsAbsent`: the wills of clients that have not been seen since the start are published. */
-  constructor(objection: Admits, trustsAbsent = true) {
+  /** `trusts`: whoever is there may do everything: whom a plugin let in, and the wills of clients not seen since the start. */
+  constructor(objection: Admits, trusts = true) {
     this.objection = objection;
-    this.trustsAbsent = trustsAbsent;
+    this.trusts = trusts;
   }
 
   authenticate(client: Client): Login | LoginFailure {
@@ -26,8 +26,9 @@ class StandingBook implements Book {
   }
 
   /** For who is away messages are kept: when it comes again, rules that are right by then will decide. */
-  check(login: Login, _: Client, __: string, write: boolean): boolean {
-    return this.trustsAbsent || login.certain || !write;
+  check(login: Login, client: Client, _: string, write: boolean): boolean {
+    if (this.trusts) return true;
+    return login.certain ? this.objection(client) === undefined : !write;
   }
 
   explain(login: Login, client: Client, topic: string, write: boolean): Explanation {

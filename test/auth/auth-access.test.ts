@@ -382,6 +382,10 @@ for (const [title, book, peer, userName, expected] of [
 test("with a bad file messages are kept for clients that are away, and their wills are not published", () => {
   const stored = clientOf("kim", NO_PEER);
   const closed = accessOf(closedBook("auth.json5"));
+  // Let in by a plugin, which knows nothing of the file.
+  assert.equal(closed.check(clientOf("kim", HERE), "a", true), false);
+  assert.equal(closed.check(clientOf("kim", HERE), "a", false), false);
+  assert.equal(closed.check(clientOf(undefined, SOCKET), "a", true), true);
   assert.deepEqual([closed.check(stored, "a", false), closed.check(stored, "a", true)], [true, false]);
   const open = accessOf(bookWithoutFile(undefined));
   assert.deepEqual([open.check(stored, "a", false), open.check(stored, "a", true)], [true, true]);
