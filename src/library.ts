@@ -4,7 +4,7 @@ import { AuthAccess } from "./auth/auth-access.ts";
 import { AuthFile } from "./auth/auth-file.ts";
 import { BookMaker } from "./auth/book-maker.ts";
 import { Guard } from "./auth/guard.ts";
-import type { LedgerAccess } from "./auth/ledger.ts";
+import type { LedgerAccess } from "./auth/ledger/ledger.ts";
 import type { Access } from "./core/access.ts";
 import type { Hook } from "./core/hooks.ts";
 import { defaultLimits, LIMITS, type LimitName, type Limits } from "./core/limits.ts";
@@ -27,8 +27,8 @@ export type {
   RuleNames,
   UserEntry,
 } from "./auth/auth-rules.ts";
-export { type LedgerAccess, ledger, ledgerFrom } from "./auth/ledger.ts";
-export { LedgerError } from "./auth/ledger-document.ts";
+export { type LedgerAccess, ledger, ledgerFrom } from "./auth/ledger/ledger.ts";
+export { LedgerError } from "./auth/ledger/ledger-document.ts";
 export type {
   LedgerAclRule,
   LedgerAuthRule,
@@ -36,7 +36,7 @@ export type {
   LedgerPermission,
   LedgerRules,
   LedgerUser,
-} from "./auth/ledger-rules.ts";
+} from "./auth/ledger/ledger-rules.ts";
 export { AuthRulesError, authRules, type RulesAccess } from "./auth/rules-access.ts";
 export { PacketType, type ProtocolVersion, type Qos } from "./codec/constants.ts";
 export { type Packet, Publish, type PublishProperties, type Will } from "./codec/packet.ts";

@@ -5,8 +5,8 @@ import { Client, NO_PEER } from "../core/client.ts";
 import { type Refusal, refuse } from "../core/hooks.ts";
 import type { Peer } from "../core/ports.ts";
 import type { Book } from "./book.ts";
+import { LoginFailure } from "./login/login-failure.ts";
 import { Login } from "./login.ts";
-import { LoginFailure } from "./login-failure.ts";
 
 type Answer = Login | Refusal;
 

@@ -2,13 +2,13 @@ import { lstat } from "node:fs/promises";
 import { relative, sep } from "node:path";
 import type { Log } from "../core/ports.ts";
 import type { Problem } from "../text/problem.ts";
-import type { AnonymousFrom } from "./attempt.ts";
 import { AuthAccess, type Rules } from "./auth-access.ts";
 import type { Book } from "./book.ts";
 import { describeChanges } from "./changes.ts";
 import { type LoadedAuth, loadAuth } from "./load-auth.ts";
 import { countErrors, logProblems } from "./log-problems.ts";
-import type { ReadAuth } from "./read-auth.ts";
+import type { AnonymousFrom } from "./login/attempt.ts";
+import type { ReadAuth } from "./reading/read-auth.ts";
 import { bookWithoutFile, closedBook } from "./standing-books.ts";
 
 /** Where the file is looked for, and what the configuration says beside it. */

@@ -1,5 +1,5 @@
 import type { Qos } from "../codec/constants.ts";
-import type { LedgerRules } from "./ledger-rules.ts";
+import type { LedgerRules } from "./ledger/ledger-rules.ts";
 
 /**
  * What `auth.json5` holds: who may connect (`authentication`), who belongs together (`group`), and what they may do

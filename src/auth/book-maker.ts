@@ -1,9 +1,9 @@
-import type { AnonymousFrom } from "./attempt.ts";
 import type { Book } from "./book.ts";
-import { HashQueue } from "./hash-queue.ts";
-import { LedgerBook } from "./ledger-book.ts";
-import type { ReadAuth } from "./read-auth.ts";
-import { RuleBook } from "./rule-book.ts";
+import { LedgerBook } from "./ledger/ledger-book.ts";
+import type { AnonymousFrom } from "./login/attempt.ts";
+import { HashQueue } from "./login/hash-queue.ts";
+import type { ReadAuth } from "./reading/read-auth.ts";
+import { RuleBook } from "./rules/rule-book.ts";
 
 /** Of the four threads that Node.js has for such work, two are left to files and names of hosts. */
 const WORKERS_MAX = 2;

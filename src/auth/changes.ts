@@ -1,8 +1,8 @@
 import { firstOf, joined } from "./enumeration.ts";
-import type { ReadAuth, ReadGroup, ReadUser } from "./read-auth.ts";
-import { timeText } from "./reasons.ts";
+import { shownName } from "./login/user-name.ts";
+import type { ReadAuth, ReadGroup, ReadUser } from "./reading/read-auth.ts";
 import { ruleChanges } from "./rule-changes.ts";
-import { shownName } from "./user-name.ts";
+import { timeText } from "./rules/reasons.ts";
 
 /** Clauses of one line; what is more is counted. */
 const CLAUSES_MAX = 12;

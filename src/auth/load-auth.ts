@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { hasErrors, type Problem } from "../text/problem.ts";
-import type { Reading, TextToRead } from "./read-text.ts";
+import type { Reading, TextToRead } from "./reading/read-text.ts";
 
 /** Texts up to this are read at once, which takes some milliseconds; longer ones in a thread, while the broker goes on. */
 const AT_ONCE_BYTES_MAX = 32 * 1024;
@@ -50,7 +50,7 @@ export async function loadAuth(path: string, options: LoadOptions): Promise<Load
     return { auth: undefined, problems: [problem], files: [], missing: false, state: message };
   }
   // The readers are loaded when there is something to read: many brokers run without a file.
-  const { readText, stateOfFiles } = await import("./read-text.ts");
+  const { readText, stateOfFiles } = await import("./reading/read-text.ts");
   const digest = createHash("sha256").update(text).digest("hex");
   if (before !== undefined && before.state === digest + stateOfFiles(before.files)) return before;
   const toRead = { text, path, name, certificatesVerified: options.certificatesVerified ?? false };
@@ -79,7 +79,7 @@ async function readBytes(path: string): Promise<Uint8Array | string | undefined>
   try {
     // Before it is opened: that alone makes some devices do something, and waits at the end of a pipe.
     const kind = await stat(path);
-    const { AUTH_BYTES_MAX: bytesMax } = await import("./auth-document.ts");
+    const { AUTH_BYTES_MAX: bytesMax } = await import("./reading/auth-document.ts");
     const objection = objectionTo(kind, bytesMax);
     if (objection !== undefined) return objection;
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -171,7 +171,7 @@ function readInThread(toRead: TextToRead): Promise<Reading> {
       resolve({ auth: undefined, problems: [problem], files: [] });
     };
     try {
-      const worker = new Worker(join(import.meta.dirname, `read-worker${ending}`), {
+      const worker = new Worker(join(import.meta.dirname, "reading", `read-worker${ending}`), {
         workerData: toRead,
         name: "auth",
         resourceLimits: { maxOldGenerationSizeMb: THREAD_MB_MAX },

@@ -1,7 +1,7 @@
 import type { Identity, UserLimits } from "../core/access.ts";
 import type { Book } from "./book.ts";
-import type { LoginFailure } from "./login-failure.ts";
-import type { ReadUser } from "./read-auth.ts";
+import type { LoginFailure } from "./login/login-failure.ts";
+import type { ReadUser } from "./reading/read-auth.ts";
 
 /** Who a client is, by one book of rules: made when it connects, and anew when the rules change. */
 export class Login implements Identity {

@@ -1,8 +1,8 @@
 import { firstOf, joined } from "./enumeration.ts";
-import type { ReadRule, ReadSide } from "./read-auth.ts";
-import { boundsText, conditionsText } from "./reasons.ts";
-import { Rule } from "./rule.ts";
-import { shownName } from "./user-name.ts";
+import { shownName } from "./login/user-name.ts";
+import type { ReadRule, ReadSide } from "./reading/read-auth.ts";
+import { boundsText, conditionsText } from "./rules/reasons.ts";
+import { Rule } from "./rules/rule.ts";
 
 /** Rules before times rules after, of those that differ: beyond it they are only counted. */
 const COMPARISONS_MAX = 1_000_000;

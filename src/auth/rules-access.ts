@@ -1,10 +1,10 @@
 import type { Access } from "../core/access.ts";
 import { formatProblem, hasErrors, type Problem, problemLine } from "../text/problem.ts";
 import { AuthAccess } from "./auth-access.ts";
-import { readAuthRules } from "./auth-document.ts";
 import type { AuthRules } from "./auth-rules.ts";
 import { BookMaker } from "./book-maker.ts";
-import { readingOf } from "./read-text.ts";
+import { readAuthRules } from "./reading/auth-document.ts";
+import { readingOf } from "./reading/read-text.ts";
 
 /** Access rules that a program made, and what about them is likely not meant so. `createBroker` logs the warnings. */
 export interface RulesAccess extends Access {

@@ -1,9 +1,9 @@
 import { type Client, NO_PEER } from "../core/client.ts";
 import type { Peer } from "../core/ports.ts";
-import type { AnonymousFrom } from "./attempt.ts";
 import type { Book, Explanation } from "./book.ts";
+import type { AnonymousFrom } from "./login/attempt.ts";
+import { LoginFailure } from "./login/login-failure.ts";
 import { Login } from "./login.ts";
-import { LoginFailure } from "./login-failure.ts";
 
 // What holds while there is no file of rules, or none that can be used.
 

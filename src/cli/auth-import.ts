@@ -1,11 +1,17 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { type AuthDraft, writeDraft } from "../auth/auth-draft.ts";
 import { shownPath } from "../auth/auth-file.ts";
-import { ledgerRules } from "../auth/ledger-convert.ts";
-import { parseLedger } from "../auth/ledger-document.ts";
-import { checkMosquittoUser, hashMethod, readAclFile, readPasswordFile, secretOf } from "../auth/mosquitto-files.ts";
-import { type MosquittoLogin, mosquittoRules } from "../auth/mosquitto-rules.ts";
+import { type AuthDraft, writeDraft } from "../auth/convert/auth-draft.ts";
+import { ledgerRules } from "../auth/convert/ledger-convert.ts";
+import {
+  checkMosquittoUser,
+  hashMethod,
+  readAclFile,
+  readPasswordFile,
+  secretOf,
+} from "../auth/convert/mosquitto-files.ts";
+import { type MosquittoLogin, mosquittoRules } from "../auth/convert/mosquitto-rules.ts";
+import { parseLedger } from "../auth/ledger/ledger-document.ts";
 import type { Files } from "../config/files.ts";
 import { formatProblem, hasErrors } from "../text/problem.ts";
 import { type ClientIo, ExitCode, Output, UsageError } from "./client-io.ts";

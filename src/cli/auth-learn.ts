@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
-import { type Learned, learn } from "../auth/learn.ts";
-import { type LearnFrame, learnedText } from "../auth/learn-text.ts";
-import { readText } from "../auth/read-text.ts";
-import { rehearse } from "../auth/rehearsal.ts";
-import { rehearsalReport } from "../auth/rehearsal-report.ts";
-import type { Traffic } from "../auth/traffic.ts";
+import { readText } from "../auth/reading/read-text.ts";
+import { type Learned, learn } from "../auth/traffic/learn.ts";
+import { type LearnFrame, learnedText } from "../auth/traffic/learn-text.ts";
+import { rehearse } from "../auth/traffic/rehearsal.ts";
+import { rehearsalReport } from "../auth/traffic/rehearsal-report.ts";
+import type { Traffic } from "../auth/traffic/traffic.ts";
 import type { Files } from "../config/files.ts";
 import type { Document } from "../text/document.ts";
 import { parseJson5 } from "../text/json5-document.ts";

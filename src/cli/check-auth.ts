@@ -1,7 +1,7 @@
 import { shownPath } from "../auth/auth-file.ts";
 import type { Method } from "../auth/auth-rules.ts";
 import { loadAuth } from "../auth/load-auth.ts";
-import type { ReadAuth, ReadUser } from "../auth/read-auth.ts";
+import type { ReadAuth, ReadUser } from "../auth/reading/read-auth.ts";
 import type { Anonymous, AuthSettings } from "../config/settings.ts";
 import type { Problem } from "../text/problem.ts";
 

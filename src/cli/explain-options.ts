@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { TRANSPORTS } from "../auth/from.ts";
+import { TRANSPORTS } from "../auth/rules/from.ts";
 import type { Qos } from "../codec/constants.ts";
 import type { Peer } from "../core/ports.ts";
 import { isTopicFilter, isTopicName, parseShared } from "../topic/name.ts";

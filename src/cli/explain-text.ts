@@ -1,6 +1,6 @@
 import type { Explanation } from "../auth/book.ts";
 import type { Login } from "../auth/login.ts";
-import type { RightsLine } from "../auth/rights-list.ts";
+import type { RightsLine } from "../auth/rules/rights-list.ts";
 import { hasWildcard } from "../topic/name.ts";
 import type { Answer, Entrance } from "./explain.ts";
 import type { ExplainOptions, Question } from "./explain-options.ts";

@@ -1,12 +1,12 @@
-import { Attempt } from "../auth/attempt.ts";
 import type { Book, Explanation } from "../auth/book.ts";
 import { BookMaker } from "../auth/book-maker.ts";
-import { LedgerBook } from "../auth/ledger-book.ts";
+import { LedgerBook } from "../auth/ledger/ledger-book.ts";
+import { Attempt } from "../auth/login/attempt.ts";
+import { LoginFailure } from "../auth/login/login-failure.ts";
+import { shownName } from "../auth/login/user-name.ts";
 import { Login } from "../auth/login.ts";
-import { LoginFailure } from "../auth/login-failure.ts";
-import { RuleBook } from "../auth/rule-book.ts";
+import { RuleBook } from "../auth/rules/rule-book.ts";
 import { bookWithoutFile } from "../auth/standing-books.ts";
-import { shownName } from "../auth/user-name.ts";
 import { PacketType } from "../codec/constants.ts";
 import type { Connect } from "../codec/packet.ts";
 import type { Files } from "../config/files.ts";

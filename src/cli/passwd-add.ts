@@ -1,5 +1,5 @@
-import { makeHash } from "../auth/password.ts";
-import type { ReadAuth } from "../auth/read-auth.ts";
+import { makeHash } from "../auth/login/password.ts";
+import type { ReadAuth } from "../auth/reading/read-auth.ts";
 import { type ClientIo, ExitCode } from "./client-io.ts";
 import { addUsers, findUser, joinGroup, meantGroup, NEW_FILE, type NewUser, replaceSecret } from "./passwd-entry.ts";
 import { readAuthText } from "./passwd-file.ts";

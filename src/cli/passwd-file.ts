@@ -15,8 +15,8 @@ import {
 import { basename, dirname, join, resolve } from "node:path";
 import { shownPath } from "../auth/auth-file.ts";
 import { loadAuth } from "../auth/load-auth.ts";
-import type { ReadAuth } from "../auth/read-auth.ts";
-import { readText } from "../auth/read-text.ts";
+import type { ReadAuth } from "../auth/reading/read-auth.ts";
+import { readText } from "../auth/reading/read-text.ts";
 import type { Files } from "../config/files.ts";
 import { loadSettings } from "../config/load.ts";
 import type { Anonymous } from "../config/settings.ts";

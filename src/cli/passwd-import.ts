@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { shownPath } from "../auth/auth-file.ts";
-import { checkMosquittoUser, hashMethod, readPasswordFile, secretOf } from "../auth/mosquitto-files.ts";
+import { checkMosquittoUser, hashMethod, readPasswordFile, secretOf } from "../auth/convert/mosquitto-files.ts";
 import { formatProblem } from "../text/problem.ts";
 import { ExitCode } from "./client-io.ts";
 import { addUsers, listUsers, NEW_FILE, type NewUser, replaceSecret } from "./passwd-entry.ts";

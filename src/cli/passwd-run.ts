@@ -1,4 +1,4 @@
-import type { ReadAuth } from "../auth/read-auth.ts";
+import type { ReadAuth } from "../auth/reading/read-auth.ts";
 import type { Files } from "../config/files.ts";
 import type { ClientIo, Output } from "./client-io.ts";
 import { type AuthText, demandRight, readAuthText, writeAuthText } from "./passwd-file.ts";

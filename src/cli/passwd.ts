@@ -1,5 +1,5 @@
 import { shownPath } from "../auth/auth-file.ts";
-import { verify } from "../auth/password.ts";
+import { verify } from "../auth/login/password.ts";
 import type { Files } from "../config/files.ts";
 import { suggest } from "../text/suggest.ts";
 import { type ClientIo, ExitCode, Output, UsageError } from "./client-io.ts";

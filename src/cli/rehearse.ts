@@ -1,11 +1,11 @@
 import { resolve } from "node:path";
 import { BookMaker } from "../auth/book-maker.ts";
 import { loadAuth } from "../auth/load-auth.ts";
-import type { ReadAuth } from "../auth/read-auth.ts";
-import type { Candidate } from "../auth/recorded-login.ts";
-import { hasLosses, rehearse } from "../auth/rehearsal.ts";
-import { rehearsalReport } from "../auth/rehearsal-report.ts";
-import { RuleBook } from "../auth/rule-book.ts";
+import type { ReadAuth } from "../auth/reading/read-auth.ts";
+import { RuleBook } from "../auth/rules/rule-book.ts";
+import type { Candidate } from "../auth/traffic/recorded-login.ts";
+import { hasLosses, rehearse } from "../auth/traffic/rehearsal.ts";
+import { rehearsalReport } from "../auth/traffic/rehearsal-report.ts";
 import type { Files } from "../config/files.ts";
 import type { Anonymous } from "../config/settings.ts";
 import { formatProblem, hasErrors } from "../text/problem.ts";

@@ -1,8 +1,8 @@
 import { join, resolve } from "node:path";
 import { askBroker } from "../admin/ask-broker.ts";
 import { controlPathsToAsk } from "../admin/control-path.ts";
-import { readTraffic, type Traffic } from "../auth/traffic.ts";
-import { readTrafficFile, TRAFFIC_FILE } from "../auth/traffic-file.ts";
+import { readTraffic, type Traffic } from "../auth/traffic/traffic.ts";
+import { readTrafficFile, TRAFFIC_FILE } from "../auth/traffic/traffic-file.ts";
 import type { Files } from "../config/files.ts";
 import { loadSettings } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { connectAsync } from "mqtt";
-import { readTrafficFile, TRAFFIC_FILE } from "../../src/auth/traffic-file.ts";
+import { readTrafficFile, TRAFFIC_FILE } from "../../src/auth/traffic/traffic-file.ts";
 import { emptyFolder, runProgram, startBroker } from "../smoke/program.ts";
 
 const AUTH = `{

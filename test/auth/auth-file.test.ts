@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { AnonymousFrom } from "../../src/auth/attempt.ts";
 import { AuthFile } from "../../src/auth/auth-file.ts";
 import { BookMaker } from "../../src/auth/book-maker.ts";
+import type { AnonymousFrom } from "../../src/auth/login/attempt.ts";
 import { Login } from "../../src/auth/login.ts";
 import type { Connect } from "../../src/codec/packet.ts";
 import { Client } from "../../src/core/client.ts";

@@ -1,9 +1,9 @@
-import { readAuthFile } from "../../src/auth/auth-document.ts";
 import type { AuthRules } from "../../src/auth/auth-rules.ts";
 import type { Explanation } from "../../src/auth/book.ts";
-import { HashQueue } from "../../src/auth/hash-queue.ts";
+import { HashQueue } from "../../src/auth/login/hash-queue.ts";
 import type { Login } from "../../src/auth/login.ts";
-import { RuleBook } from "../../src/auth/rule-book.ts";
+import { readAuthFile } from "../../src/auth/reading/auth-document.ts";
+import { RuleBook } from "../../src/auth/rules/rule-book.ts";
 import { Client } from "../../src/core/client.ts";
 import type { Peer } from "../../src/core/ports.ts";
 import { formatProblem } from "../../src/text/problem.ts";

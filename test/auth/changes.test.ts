@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readAuthFile } from "../../src/auth/auth-document.ts";
 import { describeChanges } from "../../src/auth/changes.ts";
-import type { ReadAuth } from "../../src/auth/read-auth.ts";
+import { readAuthFile } from "../../src/auth/reading/auth-document.ts";
+import type { ReadAuth } from "../../src/auth/reading/read-auth.ts";
 
 const ANY = '{ sub: ["@any"], pub: ["@any"] }';
 const USERS = `{ name: "kim", method: "plain_password", password: "p" }, { name: "lee", method: "scrypt", hash: "$scrypt$ln=4,r=8,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }`;

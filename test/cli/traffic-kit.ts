@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
-import type { Traffic } from "../../src/auth/traffic.ts";
+import type { Traffic } from "../../src/auth/traffic/traffic.ts";
 import type { ClientIo } from "../../src/cli/client-io.ts";
 import { type Files, hostFiles } from "../../src/config/files.ts";
 

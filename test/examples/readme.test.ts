@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { readAuthFile } from "../../src/auth/auth-document.ts";
 import { METHODS } from "../../src/auth/auth-rules.ts";
-import type { ReadAuth } from "../../src/auth/read-auth.ts";
+import { readAuthFile } from "../../src/auth/reading/auth-document.ts";
+import type { ReadAuth } from "../../src/auth/reading/read-auth.ts";
 import { ROOT } from "./installed.ts";
 
 const README = readFileSync(join(ROOT, "README.md"), "utf8");

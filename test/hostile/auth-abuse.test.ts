@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import mqtt from "mqtt";
-import { makeHash } from "../../src/auth/password.ts";
+import { makeHash } from "../../src/auth/login/password.ts";
 import { runCommand, runProgram, startCommand } from "../smoke/program.ts";
 import { connectBytes, dial, RawClient } from "../support/raw-client.ts";
 import { allow, deny, openStage, rulesFor, type Stage } from "./auth-stage.ts";
