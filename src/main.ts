@@ -45,6 +45,8 @@ async function main(argv: readonly string[]): Promise<number> {
       return (await import("./cli/explain.ts")).runExplain(line.rest, io, hostFiles());
     case "banned":
       return (await import("./cli/banned.ts")).runBanned(line.rest, io, hostFiles());
+    case "certs":
+      return (await import("./cli/certs.ts")).runCerts(line.rest, io, hostFiles());
     case "run":
       return runBroker(line);
   }

@@ -151,6 +151,16 @@ export class RunningBroker {
     }
   }
 
+  /** Takes a way in away: nobody new comes by it, and who is connected stays. False when there is none of that name. */
+  async removeListener(name: string): Promise<boolean> {
+    const index = this.listeners.findIndex((listener) => listener.name === name);
+    if (index === -1) return false;
+    const [listener] = this.listeners.splice(index, 1);
+    await listener!.close();
+    this.log.info(`Listening no more on ${listener!.url}`, { listener: name });
+    return true;
+  }
+
   /**
    * Serves the connections of a server that you made: net, tls, or anything with their events. It may begin to listen
    * before or afterwards, and is closed when the broker stops. `name` is "server" when you give none, then "server-2".

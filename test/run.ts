@@ -26,6 +26,7 @@ const SUITES: readonly Suite[] = [
   { name: "store", budgetSeconds: 90 },
   { name: "auth", budgetSeconds: 20 },
   { name: "admin", budgetSeconds: 20 },
+  { name: "certs", budgetSeconds: 20 },
   { name: "rules", budgetSeconds: 40 },
   { name: "plugin", budgetSeconds: 20 },
   { name: "library", budgetSeconds: 30 },

@@ -37,6 +37,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "src/bridge": EDGE,
   "src/cluster": EDGE,
   "src/plugin": EDGE,
+  "src/certs": ["src/text", "node:", "npm:"],
   // The table of options is data that both read.
   "src/config": [...EDGE, "src/cli/options.ts"],
   "src/os": EDGE,
@@ -45,6 +46,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "src/core/records.ts",
     "src/admin",
     "src/auth",
+    "src/certs",
     "src/config",
     "src/os",
     "src/compose.ts",

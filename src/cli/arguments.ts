@@ -22,6 +22,7 @@ export const COMMANDS = {
   auth: "Make a file of users and rules from Mosquitto's or mochi's, or from what was used",
   explain: "Say whether a user may use a topic, and which rule decides",
   banned: "Show the addresses that the running broker has banned, or lift a ban",
+  certs: "Make, show, renew and revoke certificates for TLS",
 } as const;
 export type Command = keyof typeof COMMANDS;
 

@@ -16,11 +16,18 @@ export interface CheckedAuth {
   readonly lines: readonly string[] | undefined;
 }
 
-/** Reads the file of users and rules as `run` does, and says who may connect. */
-export async function checkAuth(settings: AuthSettings, workingDirectory: string): Promise<CheckedAuth> {
+/**
+ * Reads the file of users and rules as `run` does, and says who may connect. `certificatesVerified`: whether a listener
+ * checks those of its clients.
+ */
+export async function checkAuth(
+  settings: AuthSettings,
+  workingDirectory: string,
+  certificatesVerified: boolean,
+): Promise<CheckedAuth> {
   const { file, anonymous } = settings;
   const name = file === undefined ? "" : shownPath(file, workingDirectory);
-  const loaded = file === undefined ? undefined : await loadAuth(file, { name });
+  const loaded = file === undefined ? undefined : await loadAuth(file, { name, certificatesVerified });
   if (loaded === undefined || loaded.missing) {
     return { name: "", problems: [], lines: [withoutName(ANONYMOUS[anonymous ?? "local"])] };
   }

@@ -1,9 +1,10 @@
 import { join } from "node:path";
+import { checkTls, verifiesCertificates } from "../compose.ts";
 import { formatDurability } from "../config/durability.ts";
 import type { Files } from "../config/files.ts";
 import { loadSettings } from "../config/load.ts";
 import { type ListenerSettings, type Settings, STORE_FILE } from "../config/settings.ts";
-import { countsText, formatProblem } from "../text/problem.ts";
+import { countsText, formatProblem, placelessProblem } from "../text/problem.ts";
 import { formatSize } from "../text/size.ts";
 import type { CommandLine } from "./arguments.ts";
 import { checkAuth } from "./check-auth.ts";
@@ -26,7 +27,15 @@ export async function check(
     write(`Configuration is not valid: ${countsText(problems)}\n`);
     return 2;
   }
-  const auth = await checkAuth(settings.auth, files.workingDirectory);
+  const tls = await checkTls(settings);
+  const unusable = tls.unusable.map((reason) => placelessProblem("error", reason));
+  const expired = tls.expired.map((reason) => placelessProblem("warning", reason));
+  for (const problem of [...unusable, ...expired]) write(`${formatProblem(problem)}\n`);
+  if (unusable.length > 0) {
+    write(`Configuration is not valid: ${countsText(unusable)}\n`);
+    return 2;
+  }
+  const auth = await checkAuth(settings.auth, files.workingDirectory, verifiesCertificates(settings));
   for (const problem of auth.problems) write(`${formatProblem(problem)}\n`);
   if (auth.lines === undefined) {
     write(`${auth.name} is not valid: ${countsText(auth.problems)}\n`);
@@ -65,6 +74,8 @@ function storage({ store, dataDir, options: { durability } }: Settings): string[
 
 function listenerUrl(listener: ListenerSettings): string {
   if (listener.type === "unix") return `unix:${listener.path}`;
+  if (listener.type === "fd") return `fd:${listener.fd ?? listener.fdName}`;
   const { type, host, port } = listener;
-  return `${type}://${host.includes(":") ? `[${host}]` : host}:${port === 0 ? "(a free port)" : port}`;
+  const path = "webSocket" in listener ? (listener.webSocket.path ?? "/mqtt") : "";
+  return `${type}://${host.includes(":") ? `[${host}]` : host}:${port === 0 ? "(a free port)" : port}${path}`;
 }

@@ -5,10 +5,6 @@ const PORT: ValueType = { kind: "integer", min: 0, max: 65_535 };
 const BOOLEAN: ValueType = { kind: "boolean" };
 const UINT32_MAX = 4_294_967_295;
 
-/** No advice to end TLS in a proxy: behind it every client would pass for one on this machine. */
-const NO_TLS =
-  "TLS is not part of this version, and nothing falls back to plaintext: use --tcp-port in a network that you trust, such as a VPN";
-const NO_WEBSOCKET = "WebSocket listeners are not part of this version: use --tcp-port";
 const ONE_LOOP = "one event loop serves all connections";
 const NO_BUFFER_SIZE =
   "Node.js cannot set it: set SendBuffer= or ReceiveBuffer= of a systemd socket, or net.ipv4.tcp_*mem";
@@ -66,8 +62,7 @@ export const OPTION_TABLE: readonly Option[] = [
     type: PORT,
     metavar: "PORT",
     repeatable: true,
-    help: "Listen for MQTT over TLS",
-    notYet: NO_TLS,
+    help: "Listen for MQTT over TLS, usually 8883; needs --server-crt and --server-key",
   },
   {
     name: "ws-port",
@@ -75,8 +70,7 @@ export const OPTION_TABLE: readonly Option[] = [
     type: PORT,
     metavar: "PORT",
     repeatable: true,
-    help: "Listen for MQTT over WebSocket",
-    notYet: NO_WEBSOCKET,
+    help: "Listen for MQTT over WebSocket, usually 8083",
   },
   {
     name: "ws-tls-port",
@@ -84,8 +78,36 @@ export const OPTION_TABLE: readonly Option[] = [
     type: PORT,
     metavar: "PORT",
     repeatable: true,
-    help: "Listen for MQTT over WebSocket over TLS",
-    notYet: NO_WEBSOCKET,
+    help: "Listen for MQTT over WebSocket over TLS, usually 8084; needs --server-crt and --server-key",
+  },
+  {
+    name: "ws-path",
+    group: "Listeners",
+    key: "ws.path",
+    type: { kind: "string" },
+    metavar: "PATH",
+    defaultText: "/mqtt, and / too",
+    help: "Path of the URL of WebSocket listeners",
+  },
+  {
+    name: "ws-origin",
+    group: "Listeners",
+    key: "ws.origins",
+    type: { kind: "string" },
+    metavar: "ORIGIN",
+    repeatable: true,
+    defaultText: "all",
+    help: "Pages that may connect by WebSocket, such as https://example.org; programs always may",
+  },
+  {
+    name: "ws-trusted-proxy",
+    group: "Listeners",
+    key: "ws.trustedProxies",
+    type: { kind: "string" },
+    metavar: "ADDRESS",
+    repeatable: true,
+    defaultText: "none",
+    help: "Proxies whose X-Forwarded-For is believed, such as 127.0.0.1 or 10.0.0.0/8; who comes by one is not on this machine",
   },
   {
     name: "quic-port",
@@ -108,43 +130,61 @@ export const OPTION_TABLE: readonly Option[] = [
   {
     name: "server-crt",
     group: "TLS",
+    key: "tls.certificates",
     type: { kind: "file" },
     metavar: "FILE",
-    help: "Certificate of the server, PEM, with its chain",
-    notYet: NO_TLS,
+    repeatable: true,
+    help: "Certificate of the server, PEM, followed by its chain; of several, each with its key, the name that a client asks for picks one",
   },
   {
     name: "server-key",
     group: "TLS",
+    key: "tls.keys",
     type: { kind: "file" },
     metavar: "FILE",
-    help: "Private key of the server, PEM",
-    notYet: NO_TLS,
+    repeatable: true,
+    help: "Private key of the server, PEM, not encrypted",
   },
   {
     name: "client-ca",
     group: "TLS",
+    key: "tls.clientCa",
     type: { kind: "file" },
     metavar: "FILE",
     help: "Certification authorities of the clients' certificates, PEM",
-    notYet: NO_TLS,
   },
   {
     name: "client-crl",
     group: "TLS",
+    key: "tls.clientCrl",
     type: { kind: "file" },
     metavar: "FILE",
-    help: "Revoked certificates of clients, PEM",
-    notYet: NO_TLS,
+    help: "Revoked certificates of clients, PEM, with a list of each authority",
   },
   {
     name: "client-cert",
     group: "TLS",
+    key: "tls.clientCert",
     type: { kind: "enum", values: ["off", "optional", "required"] },
-    default: "off",
-    help: "Whether clients show a certificate",
-    notYet: NO_TLS,
-    notYetValues: ["optional", "required"],
+    defaultText: "required with --client-ca, else off",
+    help: "Whether clients must show a certificate of --client-ca, may, or are not asked for one",
+  },
+  {
+    name: "tls-min-version",
+    group: "TLS",
+    key: "tls.minimumVersion",
+    type: { kind: "enum", values: ["TLSv1.2", "TLSv1.3"] },
+    default: "TLSv1.2",
+    help: "Oldest version of TLS that is spoken",
+  },
+  {
+    name: "tls-ciphers",
+    group: "TLS",
+    key: "tls.ciphers",
+    type: { kind: "string" },
+    metavar: "LIST",
+    defaultText: "those with forward secrecy and authenticated encryption",
+    help: "OpenSSL's list of ciphers; one without names of TLS 1.3 changes those of TLS 1.2 only",
   },
 
   {

@@ -1,13 +1,15 @@
 import type { AuthFile } from "../auth/auth-file.ts";
 import { countErrors, logProblems } from "../auth/log-problems.ts";
+import type { Composed } from "../compose.ts";
 import type { Loaded } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Log } from "../core/ports.ts";
 import { type FileWatch, watchFiles } from "../os/file-watch.ts";
 import { formatProblem } from "../text/problem.ts";
+import { WaysIn } from "./ways-in.ts";
 
-/** What takes effect without a restart. */
-const AT_ONCE: ReadonlySet<string> = new Set(["auth.file", "auth.allowAnonymous"]);
+/** What takes effect without a restart: who may connect, and where. */
+const AT_ONCE = /^(?:auth\.(?:file|allowAnonymous)|listeners|bind|socket\..+|tls\..+|ws\..+)$/;
 
 /**
  * Follows the configuration while the broker runs. What it says of the file of users and rules takes effect at once; what
@@ -17,6 +19,8 @@ export class Reloader {
   private readonly started: Settings;
   private readonly read: () => Promise<Loaded>;
   private readonly auth: AuthFile;
+  private readonly waysIn: WaysIn;
+  private readonly reloadTls: () => Promise<void>;
   private readonly log: Log;
   private current: Settings;
   private watch: FileWatch | undefined;
@@ -25,12 +29,19 @@ export class Reloader {
   private told = "";
   private reading: Promise<void> = Promise.resolve();
 
-  /** `read` loads everything anew, as at the start. */
-  constructor(settings: Settings, read: () => Promise<Loaded>, auth: AuthFile, log: Log) {
+  /** `read` loads everything anew, as at the start; `composed`: what has files of its own. */
+  constructor(
+    settings: Settings,
+    read: () => Promise<Loaded>,
+    { broker, auth, listenerFor, reloadTls }: Pick<Composed, "broker" | "auth" | "listenerFor" | "reloadTls">,
+    log: Log,
+  ) {
     this.started = settings;
     this.current = settings;
     this.read = read;
     this.auth = auth;
+    this.waysIn = new WaysIn(broker, listenerFor, settings.listeners, log);
+    this.reloadTls = reloadTls;
     this.log = log;
   }
 
@@ -44,9 +55,11 @@ export class Reloader {
 
   /** Reads everything again, and says so. `why`: for the log, "SIGHUP". Resolves when what was read holds; never rejects. */
   reload(why: string): Promise<void> {
-    this.log.info(`${why}: configuration and users are read again`);
+    this.log.info(`${why}: configuration, users and certificates are read again`);
     this.told = "";
-    return this.look(() => this.auth.reload());
+    return this.look(async () => {
+      await Promise.all([this.auth.reload(), this.reloadTls()]);
+    });
   }
 
   /** One reading after the other. */
@@ -75,13 +88,14 @@ export class Reloader {
     this.current = settings;
     this.follow();
     for (const warning of settings.warnings) if (!before.warnings.includes(warning)) log.warn(warning);
-    const taken = changedKeys(before, settings).filter((key) => AT_ONCE.has(key));
+    const taken = changedKeys(before, settings).filter((key) => AT_ONCE.test(key));
     if (taken.length > 0) log.info(`Changed in the configuration, in force from now on: ${taken.join(", ")}`);
-    const waiting = changedKeys(this.started, settings).filter((key) => !AT_ONCE.has(key));
+    const waiting = changedKeys(this.started, settings).filter((key) => !AT_ONCE.test(key));
     if (this.isNews(waiting.join(", ")) && waiting.length > 0) {
       log.warn(`Changed in the configuration, in force after a restart: ${waiting.join(", ")}`);
     }
     await this.auth.configure(settings.auth);
+    await this.waysIn.apply(settings.listeners);
   }
 
   private isNews(text: string): boolean {

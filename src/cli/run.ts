@@ -19,18 +19,23 @@ export async function run(settings: Settings, reread: () => Promise<Loaded>): Pr
   const log = openLog({ clock, ...settings.log });
   for (const file of settings.files) log.info(`Configuration read from ${file}`);
   for (const warning of settings.warnings) log.warn(warning);
+  const ending: Ending = { signal: undefined };
   let composed: Composed;
+  let reloader: Reloader;
+  let stopped: Promise<number>;
   try {
     // What is not on disk was not acknowledged, so ending loses nothing; whoever restarts us goes on from there.
     composed = await composeBroker(settings, log, clock, () => process.exit(1));
+    reloader = new Reloader(settings, reread, composed, log);
+    // Before it listens: who reads that it does may send a signal at once.
+    stopped = untilStopped(composed, reloader, log, ending);
     await composed.broker.start();
   } catch (error) {
+    // Stopped while it started, which is what was asked for.
+    if (ending.signal !== undefined) return 0;
     log.error(error instanceof Error ? error.message : String(error));
     return 1;
   }
-  const reloader = new Reloader(settings, reread, composed.auth, log);
-  // Before anything is waited for: who reads that the broker listens may send a signal at once.
-  const stopped = untilStopped(composed, reloader, log);
   const memory = new MemoryReturn();
   memory.start();
   reloader.start();
@@ -43,7 +48,12 @@ export async function run(settings: Settings, reread: () => Promise<Loaded>): Pr
   return exitCode;
 }
 
-function untilStopped({ broker }: Composed, reloader: Reloader, log: Log): Promise<number> {
+/** The signal that asked for the end. */
+interface Ending {
+  signal: string | undefined;
+}
+
+function untilStopped({ broker }: Composed, reloader: Reloader, log: Log, ending: Ending): Promise<number> {
   return new Promise((resolve) => {
     const crash = (error: unknown): void => {
       log.error("Stopping after an internal error", { reason: error instanceof Error ? error.stack : String(error) });
@@ -53,6 +63,7 @@ function untilStopped({ broker }: Composed, reloader: Reloader, log: Log): Promi
     process.on("unhandledRejection", crash);
     watchSignals({
       stop: (signal) => {
+        ending.signal = signal;
         log.info(`Stopping on ${signal}`);
         // Whatever keeps the process alive after an orderly stop, a plugin's timer say, does so no longer than this.
         setTimeout(() => process.exit(0), STOP_MS_MAX).unref();

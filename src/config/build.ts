@@ -6,10 +6,20 @@ import type { LogLevel } from "../core/ports.ts";
 import { formatPlaced, type Problem } from "../text/problem.ts";
 import { DEFAULT_FILTER, inOrder } from "./durability.ts";
 import type { Files } from "./files.ts";
-import { type Assignment, DURABILITY_KEY, type Layer, layerKey, type Origin } from "./layer.ts";
+import { givenSockets } from "./given-sockets.ts";
+import { type Assignment, DURABILITY_KEY, type Layer, layerKey, type Origin, wordOrigin } from "./layer.ts";
 import { PUBLIC_LIMITS } from "./limit-names.ts";
-import { completeListeners } from "./listener.ts";
-import type { Anonymous, AuthSettings, LogFormat, Settings, StoreSettings } from "./settings.ts";
+import { completeListeners, type ListenerEntry } from "./listener.ts";
+import type {
+  Anonymous,
+  AuthSettings,
+  ClientCert,
+  LogFormat,
+  Settings,
+  StoreSettings,
+  TlsVersion,
+} from "./settings.ts";
+import type { TlsDefaults } from "./tls.ts";
 import type { Value } from "./value.ts";
 
 export interface BuildContext {
@@ -27,17 +37,23 @@ export interface BuildContext {
 
 /** Makes the settings of what all sources together give. Values are of their types already. */
 export function buildSettings(merged: Layer, context: BuildContext): Settings {
-  const { files, problems } = context;
+  const { environment, files, problems } = context;
   const { values } = merged;
   for (const option of OPTIONS) judge(option, values.get(layerKey(option)) ?? [], problems);
   const pick = new Picker(values, files.workingDirectory);
   const listeners = completeListeners(
-    merged.listeners,
+    merged.listeners ?? givenEntries(environment),
     {
       host: pick.value("bind", "::"),
       noDelay: pick.value("socket.noDelay", true),
       keepAliveSeconds: pick.value("socket.keepAliveTime", 0),
       reusePort: pick.value("socket.reusePort", false),
+      tls: tlsDefaultsOf(pick),
+      webSocket: {
+        path: pick.value<string | undefined>("ws.path", undefined),
+        origins: pick.texts("ws.origins"),
+        trustedProxies: pick.texts("ws.trustedProxies"),
+      },
     },
     files.workingDirectory,
     problems,
@@ -122,6 +138,16 @@ class Picker {
     });
   }
 
+  /** All values of a repeatable option that takes texts. */
+  texts(key: string): string[] {
+    return (this.values.get(key) ?? []).map(({ value }) => String(value));
+  }
+
+  /** Absolute paths of files that need not exist yet. */
+  filesOf(key: string): string[] {
+    return (this.values.get(key) ?? []).map((assignment) => this.resolve(assignment));
+  }
+
   private resolve({ value, directory }: Assignment): string {
     return resolve(this.workingDirectory, directory ?? "", String(value));
   }
@@ -160,6 +186,28 @@ function optionsOf(pick: Picker): BrokerOptions {
     },
     logPayloadBytes: pick.value("log.payloadBytes", otherwise.logPayloadBytes),
     durability: durabilityOf(pick, otherwise.durability),
+  };
+}
+
+/** What systemd handed over is what it is there for, when nothing else was asked for. */
+function givenEntries(environment: BuildContext["environment"]): ListenerEntry[] | undefined {
+  const entries = givenSockets(environment, process.pid).map(({ fd }) => ({
+    origin: wordOrigin("LISTEN_FDS"),
+    type: "fd",
+    fd,
+  }));
+  return entries.length === 0 ? undefined : entries;
+}
+
+function tlsDefaultsOf(pick: Picker): TlsDefaults {
+  return {
+    certs: pick.filesOf("tls.certificates"),
+    keys: pick.filesOf("tls.keys"),
+    clientCa: pick.path("tls.clientCa"),
+    clientCrl: pick.path("tls.clientCrl"),
+    clientCert: pick.value<ClientCert | undefined>("tls.clientCert", undefined),
+    minVersion: pick.value<TlsVersion>("tls.minimumVersion", "TLSv1.2"),
+    ciphers: pick.value<string | undefined>("tls.ciphers", undefined),
   };
 }
 
@@ -260,7 +308,8 @@ function sourcesOf({ values, listeners }: Layer): Map<string, string> {
   const sources = new Map<string, string>();
   for (const [key, assignments] of values) sources.set(key, assignments.map(({ origin }) => origin.name).join(", "));
   if (listeners !== undefined) sources.set("listeners", listeners.map(({ origin }) => origin.name).join(", "));
-  for (const option of ["config", "tcp-port", "addr", "unix-socket"]) sources.delete(layerKey(findOption(option)!));
+  for (const option of ["config", "tcp-port", "addr", "tls-port", "ws-port", "ws-tls-port", "unix-socket"])
+    sources.delete(layerKey(findOption(option)!));
   return sources;
 }
 

@@ -2,8 +2,17 @@ import { resolve } from "node:path";
 import { findOption, type Option } from "../cli/options.ts";
 import type { Problem } from "../text/problem.ts";
 import type { Assignment, Origin } from "./layer.ts";
-import type { ListenerSettings, TcpListenerSettings, UnixListenerSettings } from "./settings.ts";
+import { proxiesOf } from "./proxies.ts";
+import type {
+  ClientCert,
+  GivenListenerSettings,
+  ListenerSettings,
+  TcpListenerSettings,
+  UnixListenerSettings,
+} from "./settings.ts";
+import { type TlsDefaults, tlsOf } from "./tls.ts";
 import type { ValueType } from "./value.ts";
+import { type WebSocketDefaults, webSocketOf } from "./web-socket.ts";
 
 /** A listener as a source gave it; what it leaves out comes from `bind` and the socket options. */
 export interface ListenerEntry {
@@ -19,7 +28,21 @@ export interface ListenerEntry {
   mode?: number;
   owner?: string;
   group?: string;
-  /** Directory that a relative `path` starts from; undefined: the working directory. */
+  /** Files of its own, in place of those that the options give. */
+  cert?: string;
+  key?: string;
+  clientCa?: string;
+  clientCrl?: string;
+  clientCert?: ClientCert;
+  /** Of TCP: connections come through `trustedProxies`, and begin with a PROXY header. */
+  proxyProtocol?: boolean;
+  /** A socket that was opened before the broker started: its number, or systemd's name of it. */
+  fd?: number;
+  fdName?: string;
+  /** Of a WebSocket. */
+  origins?: string[];
+  trustedProxies?: string[];
+  /** Directory that relative paths start from; undefined: the working directory. */
   directory?: string | undefined;
 }
 
@@ -35,41 +58,64 @@ const OPTION_OF_TYPE: ReadonlyMap<string, Option> = new Map(
   ].map(([type, name]) => [type!, findOption(name!)!]),
 );
 
-/** A key of an entry of `listeners`: the field that it fills, and the only type of listener that has it. */
+/** A key of an entry of `listeners`: the field that it fills, and the types of listener that have it; undefined: all. */
 export interface ListenerKey {
   field: keyof ListenerEntry;
   type: ValueType;
-  of?: ListenerSettings["type"];
+  of?: readonly ListenerSettings["type"][];
+  /** The field is a list of values of the type. */
+  isList?: true;
 }
+
+/** Listeners with a host and a port. */
+const ON_PORTS = ["tcp", "tls", "ws", "wss"] as const;
+const WITH_TLS = ["tls", "wss"] as const;
+const WEB_SOCKETS = ["ws", "wss"] as const;
 
 export const LISTENER_KEYS: ReadonlyMap<string, ListenerKey> = new Map<string, ListenerKey>([
   ["name", { field: "name", type: { kind: "string" } }],
-  ["type", { field: "type", type: { kind: "enum", values: [...OPTION_OF_TYPE.keys()] } }],
-  ["host", { field: "host", type: { kind: "host" }, of: "tcp" }],
-  ["port", { field: "port", type: { kind: "integer", min: 0, max: 65_535 }, of: "tcp" }],
-  ["noDelay", { field: "noDelay", type: { kind: "boolean" }, of: "tcp" }],
+  ["type", { field: "type", type: { kind: "enum", values: [...OPTION_OF_TYPE.keys(), "fd"] } }],
+  ["host", { field: "host", type: { kind: "host" }, of: ON_PORTS }],
+  ["port", { field: "port", type: { kind: "integer", min: 0, max: 65_535 }, of: ON_PORTS }],
+  ["noDelay", { field: "noDelay", type: { kind: "boolean" }, of: ON_PORTS }],
   [
     "keepAliveTime",
-    { field: "keepAliveSeconds", type: { kind: "duration", unit: "s", min: 0, max: 32_767 }, of: "tcp" },
+    { field: "keepAliveSeconds", type: { kind: "duration", unit: "s", min: 0, max: 32_767 }, of: ON_PORTS },
   ],
-  ["reusePort", { field: "reusePort", type: { kind: "boolean" }, of: "tcp" }],
-  ["path", { field: "path", type: { kind: "file" }, of: "unix" }],
-  ["mode", { field: "mode", type: { kind: "fileMode" }, of: "unix" }],
-  ["owner", { field: "owner", type: { kind: "account", of: "user" }, of: "unix" }],
-  ["group", { field: "group", type: { kind: "account", of: "group" }, of: "unix" }],
+  ["reusePort", { field: "reusePort", type: { kind: "boolean" }, of: ON_PORTS }],
+  ["cert", { field: "cert", type: { kind: "file" }, of: WITH_TLS }],
+  ["key", { field: "key", type: { kind: "file" }, of: WITH_TLS }],
+  ["clientCa", { field: "clientCa", type: { kind: "file" }, of: WITH_TLS }],
+  ["clientCrl", { field: "clientCrl", type: { kind: "file" }, of: WITH_TLS }],
+  ["clientCert", { field: "clientCert", type: findOption("client-cert")!.type, of: WITH_TLS }],
+  ["path", { field: "path", type: { kind: "file" }, of: ["unix", ...WEB_SOCKETS] }],
+  ["origins", { field: "origins", type: { kind: "string" }, of: WEB_SOCKETS, isList: true }],
+  ["trustedProxies", { field: "trustedProxies", type: { kind: "string" }, of: ["tcp", ...WEB_SOCKETS], isList: true }],
+  ["proxyProtocol", { field: "proxyProtocol", type: { kind: "boolean" }, of: ["tcp"] }],
+  ["fd", { field: "fd", type: { kind: "integer", min: 3, max: 65_535 }, of: ["fd"] }],
+  ["fdName", { field: "fdName", type: { kind: "string" }, of: ["fd"] }],
+  ["mode", { field: "mode", type: { kind: "fileMode" }, of: ["unix"] }],
+  ["owner", { field: "owner", type: { kind: "account", of: "user" }, of: ["unix"] }],
+  ["group", { field: "group", type: { kind: "account", of: "group" }, of: ["unix"] }],
 ]);
 
 const DEFAULT_PORT = 1883;
+const DEFAULT_TLS_PORT = 8883;
+const DEFAULT_WS_PORT = 8083;
+const DEFAULT_WSS_PORT = 8084;
 
 /** What entries that leave something out get. */
-export type ListenerDefaults = Pick<TcpListenerSettings, "host" | "noDelay" | "keepAliveSeconds" | "reusePort">;
+export type ListenerDefaults = Pick<TcpListenerSettings, "host" | "noDelay" | "keepAliveSeconds" | "reusePort"> & {
+  tls: TlsDefaults;
+  webSocket: WebSocketDefaults;
+};
 
 /** Why a type of listener is refused; undefined when it is built. */
 export function listenerNotYet(type: string): string | undefined {
   return OPTION_OF_TYPE.get(type)?.notYet;
 }
 
-/** The entries of `--tcp-port`, `--addr` and `--unix-socket`; undefined when none was given. */
+/** The entries of the options that open listeners, such as `--tcp-port`; undefined when none was given. */
 export function listenersOfOptions(values: ReadonlyMap<string, Assignment[]>): ListenerEntry[] | undefined {
   const entries: ListenerEntry[] = [];
   for (const { value, origin } of values.get("tcp-port") ?? []) {
@@ -78,6 +124,11 @@ export function listenersOfOptions(values: ReadonlyMap<string, Assignment[]>): L
   for (const { value, origin } of values.get("addr") ?? []) {
     if (value === null || typeof value !== "object") continue;
     entries.push({ origin, type: "tcp", port: value.port, ...(value.host === undefined ? {} : { host: value.host }) });
+  }
+  for (const type of ["tls", "ws", "wss"]) {
+    for (const { value, origin } of values.get(OPTION_OF_TYPE.get(type)!.name) ?? []) {
+      if (typeof value === "number") entries.push({ origin, type, port: value });
+    }
   }
   for (const { value, origin, directory } of values.get("unix-socket") ?? []) {
     if (typeof value === "string") entries.push({ origin, type: "unix", path: value, directory });
@@ -95,7 +146,7 @@ export function completeListeners(
   workingDirectory: string,
   problems: Problem[],
 ): ListenerSettings[] {
-  if (entries === undefined) return [{ name: "tcp", type: "tcp", port: DEFAULT_PORT, ...defaults }];
+  if (entries === undefined) return [{ ...onPort({}, defaults), name: "tcp", type: "tcp", port: DEFAULT_PORT }];
   const complete: ListenerSettings[] = [];
   const taken = new Set(entries.flatMap((entry) => entry.name ?? []));
   const seen = new Set<string>();
@@ -109,7 +160,7 @@ export function completeListeners(
       problems.push(entry.origin.problem("error", `Two listeners are called ${JSON.stringify(entry.name)}`));
     }
     seen.add(entry.name ?? "");
-    const listener = entry.type === "unix" ? unixOf(entry, workingDirectory, problems) : tcpOf(entry, defaults);
+    const listener = listenerOf(entry, defaults, workingDirectory, problems);
     if (listener === undefined) continue;
     if (entry.name === undefined) listener.name = freeName(listener.type, taken);
     const clash = complete.map((other) => clashOf(other, listener)).find((said) => said !== undefined);
@@ -119,12 +170,37 @@ export function completeListeners(
   return complete;
 }
 
-function tcpOf(entry: ListenerEntry, defaults: ListenerDefaults): TcpListenerSettings {
+function listenerOf(
+  entry: ListenerEntry,
+  defaults: ListenerDefaults,
+  workingDirectory: string,
+  problems: Problem[],
+): ListenerSettings | undefined {
+  const { name = "", port } = entry;
+  if (entry.type === "unix") return unixOf(entry, workingDirectory, problems);
+  if (entry.type === "fd") return givenOf(entry, defaults, problems);
+  const common = { name, ...onPort(entry, defaults) };
+  if (entry.type === "ws") {
+    const webSocket = webSocketOf(entry, defaults.webSocket, problems);
+    return { ...common, type: "ws", port: port ?? DEFAULT_WS_PORT, webSocket };
+  }
+  if (entry.type !== "tls" && entry.type !== "wss") {
+    return { ...common, type: "tcp", port: port ?? DEFAULT_PORT, ...proxiesOf(entry, problems) };
+  }
+  const tls = tlsOf(entry, defaults.tls, workingDirectory, problems);
+  if (tls === undefined) return undefined;
+  if (entry.type === "tls") return { ...common, type: "tls", port: port ?? DEFAULT_TLS_PORT, tls };
+  const webSocket = webSocketOf(entry, defaults.webSocket, problems);
+  return { ...common, type: "wss", port: port ?? DEFAULT_WSS_PORT, webSocket, tls };
+}
+
+/** What all listeners on a port have. */
+function onPort(
+  entry: Partial<ListenerEntry>,
+  defaults: ListenerDefaults,
+): Omit<TcpListenerSettings, "name" | "type" | "port"> {
   return {
-    name: entry.name ?? "",
-    type: "tcp",
     host: entry.host ?? defaults.host,
-    port: entry.port ?? DEFAULT_PORT,
     noDelay: entry.noDelay ?? defaults.noDelay,
     keepAliveSeconds: entry.keepAliveSeconds ?? defaults.keepAliveSeconds,
     reusePort: entry.reusePort ?? defaults.reusePort,
@@ -150,10 +226,28 @@ function unixOf(
   return { name, type: "unix", path: place, mode, owner, group };
 }
 
+function givenOf(
+  { origin, name = "", fd, fdName }: ListenerEntry,
+  { noDelay, keepAliveSeconds }: ListenerDefaults,
+  problems: Problem[],
+): GivenListenerSettings | undefined {
+  if ((fd === undefined) === (fdName === undefined)) {
+    const hint = 'Such as { type: "fd", fd: 3 }, or { type: "fd", fdName: "mqtt.socket" } with systemd';
+    problems.push(origin.problem("error", "A listener of type fd needs either fd or fdName", hint));
+    return undefined;
+  }
+  return { name, type: "fd", fd, fdName, noDelay, keepAliveSeconds };
+}
+
 /** What two listeners cannot both have; undefined when they get along. */
 function clashOf(one: ListenerSettings, other: ListenerSettings): string | undefined {
   if (one.type === "unix") return other.type === "unix" && one.path === other.path ? `the path ${one.path}` : undefined;
   if (other.type === "unix") return undefined;
+  if (one.type === "fd") {
+    const socket = one.fd ?? one.fdName;
+    return other.type === "fd" && socket === (other.fd ?? other.fdName) ? `the file descriptor ${socket}` : undefined;
+  }
+  if (other.type === "fd") return undefined;
   const isShared = one.port === 0 || (one.reusePort && other.reusePort);
   if (isShared || one.port !== other.port || one.host !== other.host) return undefined;
   return `the host ${one.host} and the port ${one.port}`;

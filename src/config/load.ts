@@ -54,7 +54,7 @@ export async function loadSettings(commandLine: GivenLayers, environment: Enviro
 }
 
 /** Where a configuration may be that nobody named: the first that there is counts. */
-function configurationPlaces(environment: Environment): string[] {
+export function configurationPlaces(environment: Environment): string[] {
   const fromSystemd = configurationDirectory(environment);
   return [
     ...(fromSystemd === undefined ? [] : [join(fromSystemd, "mqtt-broker.json5")]),

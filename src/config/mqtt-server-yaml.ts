@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { findOption, findOptionByKey } from "../cli/options.ts";
+import { findOptionByKey } from "../cli/options.ts";
 import type { Document, Path } from "../text/document.ts";
 import type { Problem } from "../text/problem.ts";
 import { suggest } from "../text/suggest.ts";
@@ -60,6 +60,7 @@ export function readMqttServerYaml(document: Document): { layer: Layer; problems
   const values = collect(document, problems);
   const mapping = new Mapping(document, values, problems);
   mapServer(mapping);
+  mapTls(mapping);
   mapSecurity(mapping);
   mapStorage(mapping);
   mapLimits(mapping);
@@ -147,11 +148,10 @@ class Mapping {
 }
 
 function mapServer(mapping: Mapping): void {
-  if (mapping.get("tls.enabled") !== true) {
-    const host = (mapping.get("server.host") as string | undefined) ?? DEFAULT_HOST;
-    const port = (mapping.get("server.port") as number | undefined) || DEFAULT_PORT;
-    mapping.layer.listeners = [{ origin: mapping.origin("server.port"), type: "tcp", host, port }];
-  }
+  const host = (mapping.get("server.host") as string | undefined) ?? DEFAULT_HOST;
+  const port = (mapping.get("server.port") as number | undefined) || DEFAULT_PORT;
+  const type = mapping.get("tls.enabled") === true ? "tls" : "tcp";
+  mapping.layer.listeners = [{ origin: mapping.origin("server.port"), type, host, port }];
   mapping.limit("connectTimeout", "server.read_timeout");
   mapping.limit("linkStall", "server.write_timeout");
   const keepAliveMs = mapping.get("server.keep_alive");
@@ -166,11 +166,26 @@ function mapServer(mapping: Mapping): void {
   }
 }
 
-function mapSecurity(mapping: Mapping): void {
-  if (mapping.get("tls.enabled") === true) mapping.say("error", "tls.enabled", notYetOf("tls-port"));
-  if (mapping.get("auth.require_client_certs") === true) {
-    mapping.say("error", "auth.require_client_certs", notYetOf("client-cert"));
+/** With its authority clients must show a certificate, as there. */
+function mapTls(mapping: Mapping): void {
+  const asks = mapping.get("auth.require_client_certs") === true;
+  if (mapping.get("tls.enabled") !== true) {
+    if (asks) mapping.say("error", "auth.require_client_certs", "require_client_certs needs tls.enabled: true");
+    return;
   }
+  const files = { "tls.cert_file": "tls.certificates", "tls.key_file": "tls.keys", "tls.ca_file": "tls.clientCa" };
+  for (const [theirs, ours] of Object.entries(files)) {
+    const file = mapping.get(theirs);
+    if (file !== undefined) mapping.set(ours, theirs, file);
+    else if (theirs !== "tls.ca_file") {
+      mapping.say("error", "tls.enabled", `tls.enabled needs ${theirs}`);
+      // It would be complained of once more, in words of ours.
+      mapping.layer.listeners = undefined;
+    } else if (asks) mapping.say("error", "auth.require_client_certs", `require_client_certs needs ${theirs}`);
+  }
+}
+
+function mapSecurity(mapping: Mapping): void {
   const enabled = mapping.get("auth.enabled");
   const allowed = mapping.get("auth.allow_anonymous");
   if (mapping.get("auth.username_password_file") !== undefined && enabled !== false) {
@@ -239,10 +254,6 @@ function mapLogging(mapping: Mapping): void {
     const message = "Metrics over HTTP are not part of this version: the figures are in $SYS/broker";
     mapping.say("warning", "metrics.enabled", message);
   }
-}
-
-function notYetOf(option: string): string {
-  return findOption(option)!.notYet ?? "";
 }
 
 function isMapping(value: unknown): value is Record<string, unknown> {

@@ -7,7 +7,7 @@ import { DEFAULT_FILTER, durabilityHint, filterMistake } from "./durability.ts";
 import { assign, assignDurability, documentOrigin, emptyLayer, type Layer } from "./layer.ts";
 import { PUBLIC_LIMITS } from "./limit-names.ts";
 import { LISTENER_KEYS, type ListenerEntry, listenerNotYet } from "./listener.ts";
-import { describeType, quoteValue, readValue, type Value } from "./value.ts";
+import { describeType, quoteValue, readValue, type Value, type ValueType } from "./value.ts";
 
 /** Objects of the configuration, by their path: "mqtt", "mqtt.compat", … Values of an option are not among them. */
 const SECTIONS: ReadonlySet<string> = new Set([
@@ -133,7 +133,7 @@ function readListener(reading: Reading, path: Path, value: unknown): ListenerEnt
   // Of types that are not built the other keys are not known yet either: one refusal says it all.
   if (typeof value.type === "string" && listenerNotYet(value.type) !== undefined) return { type: value.type, origin };
   const type = readValue(LISTENER_KEYS.get("type")!.type, value.type ?? "tcp");
-  const fields: Record<string, Value> = { type: "tcp" };
+  const fields: Record<string, Value | Value[]> = { type: "tcp" };
   for (const [name, raw] of Object.entries(value)) {
     const known = LISTENER_KEYS.get(name);
     const at = [...path, name];
@@ -141,8 +141,13 @@ function readListener(reading: Reading, path: Path, value: unknown): ListenerEnt
       complainUnknown(reading, at, [...LISTENER_KEYS.keys()], undefined);
       continue;
     }
-    if (known.of !== undefined && type !== undefined && known.of !== type) {
-      complain(reading, at, `${pathText(at)} is for listeners of type ${known.of}; this one is of type ${type}`);
+    if (known.of !== undefined && type !== undefined && !known.of.some((other) => other === type)) {
+      const types = known.of.join(" or ");
+      complain(reading, at, `${pathText(at)} is for listeners of type ${types}; this one is of type ${type}`);
+      continue;
+    }
+    if (known.isList) {
+      fields[known.field] = readList(reading, at, known.type, raw);
       continue;
     }
     const field = readValue(known.type, raw);
@@ -150,6 +155,22 @@ function readListener(reading: Reading, path: Path, value: unknown): ListenerEnt
     else complain(reading, at, `${pathText(at)} must be ${describeType(known.type)}, not ${quoteValue(raw)}`);
   }
   return { ...fields, origin, directory: dirname(reading.document.file) } as ListenerEntry;
+}
+
+/** Those of the values that are of the type. */
+function readList(reading: Reading, path: Path, type: ValueType, raw: unknown): Value[] {
+  if (!Array.isArray(raw)) {
+    complain(reading, path, `${pathText(path)} must be a list in square brackets, not ${quoteValue(raw)}`);
+    return [];
+  }
+  return raw.flatMap((item, index) => {
+    const value = readValue(type, item);
+    const at = [...path, index];
+    if (value === undefined) {
+      complain(reading, at, `${pathText(at)} must be ${describeType(type)}, not ${quoteValue(item)}`);
+    }
+    return value ?? [];
+  });
 }
 
 function complain(reading: Reading, path: Path, message: string, hint?: string): void {

@@ -22,7 +22,13 @@ export interface AuthSettings {
 }
 
 /** One way in. `name` is unique: the user's, else the type, with a number from the second on: "tcp", "tcp-2". */
-export type ListenerSettings = TcpListenerSettings | UnixListenerSettings;
+export type ListenerSettings =
+  | TcpListenerSettings
+  | TlsListenerSettings
+  | WsListenerSettings
+  | WssListenerSettings
+  | UnixListenerSettings
+  | GivenListenerSettings;
 
 export interface TcpListenerSettings {
   name: string;
@@ -37,7 +43,67 @@ export interface TcpListenerSettings {
   keepAliveSeconds: number;
   /** Let several processes listen on the same port (SO_REUSEPORT). */
   reusePort: boolean;
+  /** Only these addresses and networks may connect, and say by the PROXY protocol for whom; undefined: everybody may. */
+  proxies?: string[];
 }
+
+/** A socket that was open before the process started. */
+export interface GivenListenerSettings {
+  name: string;
+  type: "fd";
+  /** The descriptor's number, from 3 on; undefined when it is named. */
+  fd: number | undefined;
+  /** What systemd calls it. */
+  fdName: string | undefined;
+  noDelay: boolean;
+  keepAliveSeconds: number;
+}
+
+/** MQTT over TLS. */
+export interface TlsListenerSettings extends Omit<TcpListenerSettings, "type"> {
+  type: "tls";
+  tls: TlsSettings;
+}
+
+/** MQTT over WebSocket. */
+export interface WsListenerSettings extends Omit<TcpListenerSettings, "type"> {
+  type: "ws";
+  webSocket: WebSocketSettings;
+}
+
+/** MQTT over WebSocket over TLS. */
+export interface WssListenerSettings extends Omit<TcpListenerSettings, "type"> {
+  type: "wss";
+  webSocket: WebSocketSettings;
+  tls: TlsSettings;
+}
+
+/** Who may open a WebSocket, and where. */
+export interface WebSocketSettings {
+  /** Path of the URL; undefined: "/mqtt", and "/" too. */
+  path: string | undefined;
+  /** Origins of the pages that may connect, as browsers send them; empty: all. */
+  origins: string[];
+  /** Addresses and networks of the proxies whose X-Forwarded-For is believed. */
+  trustedProxies: string[];
+}
+
+/** What a server's TLS is made of. Paths are absolute. */
+export interface TlsSettings {
+  /** At least one; the first is for clients that name no host, or one that no certificate is for. */
+  certificates: { cert: string; key: string }[];
+  /** Authorities of the clients' certificates; there unless `clientCert` is "off". */
+  clientCa: string | undefined;
+  clientCrl: string | undefined;
+  /** Whether clients show a certificate; "optional" lets in those without, too. */
+  clientCert: ClientCert;
+  minVersion: TlsVersion;
+  /** OpenSSL's list; undefined: our own. */
+  ciphers: string | undefined;
+}
+
+export type ClientCert = "off" | "optional" | "required";
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
 export interface UnixListenerSettings {
   name: string;

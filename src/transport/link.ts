@@ -1,6 +1,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Accept, Link, LinkHandler, Peer } from "../core/ports.ts";
+import { isTls } from "./certificate.ts";
 import type { Flushable, Turn } from "./turn.ts";
 
 /** A batch that reaches this is written without waiting for the end of the turn. */
@@ -25,6 +26,8 @@ export class StreamLink implements Link, Flushable {
   private readonly turn: Turn;
   /** The peer may be in this process, and answer from inside a write: so it is written to when the core is done. */
   private readonly defers: boolean;
+  /** TLS never takes a write at once, so it is asked to tell of each; another write to learn of it would double the work. */
+  private readonly tells: boolean;
   /** undefined once it has heard `onClose`. */
   private handler: LinkHandler | undefined;
   /** The batch once more, as the pool's type. */
@@ -44,6 +47,7 @@ export class StreamLink implements Link, Flushable {
     this.peer = peer;
     this.turn = turn;
     this.defers = !(stream instanceof Socket);
+    this.tells = isTls(stream);
   }
 
   /** Connects the link with the core and follows the stream's end. The bytes are handed in with `receive`. */
@@ -163,8 +167,8 @@ export class StreamLink implements Link, Flushable {
     }
     try {
       // A callback would cost more than the rest of the write; mostly the system takes all of it at once.
-      stream.write(bytes);
-      if (stream.writableLength > 0) stream.write(EMPTY, this.onWritten);
+      stream.write(bytes, this.tells ? this.onWritten : undefined);
+      if (!this.tells && stream.writableLength > 0) stream.write(EMPTY, this.onWritten);
     } catch (error) {
       stream.destroy(error as Error);
     }

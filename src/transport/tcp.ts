@@ -2,7 +2,8 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import type { Accept, Listener, Peer } from "../core/ports.ts";
 import { formatAddress, isLoopback } from "./address.ts";
 import { StreamLink } from "./link.ts";
-import { shareReads } from "./shared-read.ts";
+import { ProxyGate, type ProxyOptions } from "./proxy-protocol.ts";
+import { type Reader, shareReads } from "./shared-read.ts";
 import type { Turn } from "./turn.ts";
 
 /** Connections that may wait for `accept`; the kernel caps it at net.core.somaxconn. */
@@ -24,6 +25,8 @@ export interface TcpListenerOptions {
   reusePort?: boolean;
   /** False: read by 'data' events only, each chunk in a buffer of its own. */
   sharedRead?: boolean;
+  /** Only through proxies, which say by the PROXY protocol who is behind them. */
+  proxy?: ProxyOptions | undefined;
   /**
    * Told of failures to accept. Too many open files is none of them: then libuv closes new connections at once,
    * without a word, and without going round in circles.
@@ -39,9 +42,11 @@ export class TcpListener implements Listener {
   private host: string;
   private port: number;
   private closed = false;
+  private readonly gate: ProxyGate | undefined;
 
   constructor(options: TcpListenerOptions) {
     this.options = options;
+    this.gate = options.proxy && new ProxyGate(options.proxy, options.turn);
     this.name = options.name;
     this.host = options.host;
     this.port = options.port;
@@ -74,8 +79,8 @@ export class TcpListener implements Listener {
     const accepted = (socket: Socket) => this.accepted(socket, accept);
     if (options.sharedRead !== false && shareReads(server, accepted)) return;
     server.on("connection", (socket) => {
-      const link = accepted(socket);
-      if (link !== undefined) socket.on("data", (chunk: Buffer) => link.receive(chunk, 0, chunk.length));
+      const reader = accepted(socket);
+      if (reader !== undefined) socket.on("data", (chunk: Buffer) => reader.receive(chunk, 0, chunk.length));
     });
   }
 
@@ -83,9 +88,10 @@ export class TcpListener implements Listener {
     this.closed = true;
     this.server?.close();
     this.server = undefined;
+    this.gate?.close();
   }
 
-  private accepted(socket: Socket, accept: Accept): StreamLink | undefined {
+  private accepted(socket: Socket, accept: Accept): Reader | undefined {
     const { remoteAddress, remotePort } = socket;
     if (remoteAddress === undefined || remotePort === undefined) {
       // Gone again before we looked.
@@ -101,6 +107,7 @@ export class TcpListener implements Listener {
       listener: this.name,
       transport: "tcp",
     };
+    if (this.gate !== undefined) return this.gate.take(socket, peer, accept);
     const link = new StreamLink(socket, peer, turn);
     link.open(accept);
     return link;
@@ -132,7 +139,8 @@ const REASONS: Record<string, string> = {
   EAI_AGAIN: "the host name cannot be looked up now",
 };
 
-function explain(error: NodeJS.ErrnoException, url: string): Error {
+/** Why a server cannot listen, as people say it. */
+export function explain(error: NodeJS.ErrnoException, url: string): Error {
   const reason = REASONS[error.code ?? ""] ?? error.message;
   return new Error(`Cannot listen on ${url}: ${reason}`, { cause: error });
 }

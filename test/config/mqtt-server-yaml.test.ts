@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseCommandLine } from "../../src/cli/arguments.ts";
-import { findOption } from "../../src/cli/options.ts";
 import { type Loaded, loadSettings } from "../../src/config/load.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { formatProblem } from "../../src/text/problem.ts";
@@ -156,13 +155,33 @@ for (const [text, warning] of [
   });
 }
 
+test("tls.enabled makes the port one of TLS, and with ca_file clients must show a certificate", async () => {
+  const files = "{enabled: true, cert_file: certs/server.crt, key_file: /b/server.key, ca_file: ca.crt}";
+  const { listeners } = await settingsOf(`server: {host: 0.0.0.0, port: 8883}\ntls: ${files}`);
+  const rest = { host: "0.0.0.0", port: 8883, noDelay: true, keepAliveSeconds: 0, reusePort: false };
+  const tls = {
+    certificates: [{ cert: "/base/certs/server.crt", key: "/b/server.key" }],
+    clientCa: "/base/ca.crt",
+    clientCrl: undefined,
+    clientCert: "required",
+    minVersion: "TLSv1.2",
+    ciphers: undefined,
+  };
+  assert.deepEqual(listeners, [{ name: "tls", type: "tls", ...rest, tls }]);
+});
+
 const NO_PASSWORD_FILE =
   "username_password_file is not read: move its users into auth.json5 with mqtt-broker passwd import FILE, " +
   "and remove this line";
 
 for (const [text, expected] of [
-  ["tls: {enabled: true}", [`1:16: ${findOption("tls-port")!.notYet}`]],
-  ["auth: {require_client_certs: true}", [`1:30: ${findOption("client-cert")!.notYet}`]],
+  ["tls: {enabled: true}", ["1:16: tls.enabled needs tls.cert_file", "1:16: tls.enabled needs tls.key_file"]],
+  ["tls: {enabled: true, cert_file: x}", ["1:16: tls.enabled needs tls.key_file"]],
+  [
+    "{tls: {enabled: true, cert_file: a, key_file: b}, auth: {require_client_certs: true}}",
+    ["1:80: require_client_certs needs tls.ca_file"],
+  ],
+  ["auth: {require_client_certs: true}", ["1:30: require_client_certs needs tls.enabled: true"]],
   ["auth: {username_password_file: users}", [`1:32: ${NO_PASSWORD_FILE}`]],
   [
     "storage: {backend: redis}",

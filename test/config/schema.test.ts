@@ -112,18 +112,19 @@ for (const [text, expected] of [
   ["{ listeners: [{ port: 65536 }] }", ["1:23: listeners[0].port must be a whole number from 0 to 65,535, not 65536"]],
   [
     "{ listeners: [{ type: 'tpc' }] }",
-    ['1:23: listeners[0].type must be one of tcp, tls, ws, wss, quic, unix, not "tpc"'],
+    ['1:23: listeners[0].type must be one of tcp, tls, ws, wss, quic, unix, fd, not "tpc"'],
   ],
   ["{ listeners: [{ port: 1 }, { port: 1 }] }", ["1:28: Two listeners have the host :: and the port 1"]],
   ["{ listeners: [{ name: 'a', port: 1 }, { name: 'a', port: 2 }] }", ['1:39: Two listeners are called "a"']],
-  ["{ listeners: [{ type: 'tls' }] }", [`1:15: ${findOption("tls-port")!.notYet}`]],
+  ["{ listeners: [{ type: 'quic' }] }", [`1:15: ${findOption("quic-port")!.notYet}`]],
+  ["{ listeners: [{ type: 'tls' }] }", ["1:15: TLS needs a certificate: --server-crt FILE and --server-key FILE"]],
   [
     "{ listeners: [{ path: '/run/x' }] }",
-    ["1:23: listeners[0].path is for listeners of type unix; this one is of type tcp"],
+    ["1:23: listeners[0].path is for listeners of type unix or ws or wss; this one is of type tcp"],
   ],
   [
     "{ listeners: [{ port: 1, type: 'unix', path: '/run/x' }] }",
-    ["1:23: listeners[0].port is for listeners of type tcp; this one is of type unix"],
+    ["1:23: listeners[0].port is for listeners of type tcp or tls or ws or wss; this one is of type unix"],
   ],
   ["{ listeners: [{ type: 'unix' }] }", ["1:15: A listener of type unix needs a path"]],
   [
@@ -199,6 +200,6 @@ test("mistakes of all sources are reported together, in the order of reading", a
     'mqtt-broker.json5:1:3: Unknown key "a"',
     'conf.d/1.json5:1:1: The "{" that begins here is never closed',
     'conf.d/2.json5:1:3: Unknown key "c"',
-    `--tls-port: ${findOption("tls-port")!.notYet}`,
+    "--tls-port: TLS needs a certificate: --server-crt FILE and --server-key FILE",
   ]);
 });

@@ -165,6 +165,34 @@ suite("stop", () => {
   });
 });
 
+suite("removeListener", () => {
+  test("closes a way in and leaves its clients and the other ways alone; its name and port are free again", async (context) => {
+    const { broker, connect: connectFirst, port } = await startLibrary(context);
+    await broker.addListener(tcpListener(broker, "other"));
+    const client = await connectFirst();
+    assert.equal(await broker.removeListener("test"), true);
+    assert.deepEqual(
+      broker.urls.map((url) => new URL(url).port),
+      [String(portOf(broker))],
+    );
+    await assert.rejects(connect(port), { code: "ECONNREFUSED" });
+    await client.settle();
+    await broker.addListener(tcpListener(broker, "test", port));
+    (await connect(port)).socket.destroy();
+    assert.equal(await broker.removeListener("nobody"), false);
+  });
+
+  test("before the start it is merely forgotten", async () => {
+    const calls: string[] = [];
+    const broker = createBroker();
+    await broker.addListener(new FakeListener("a", calls));
+    assert.equal(await broker.removeListener("a"), true);
+    await broker.start();
+    await broker.stop();
+    assert.deepEqual(calls, ["close a"]);
+  });
+});
+
 suite("addListener", () => {
   test("after the start opens at once", async (context) => {
     const { broker } = await startLibrary(context);

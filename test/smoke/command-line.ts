@@ -24,6 +24,8 @@ export function works({ commandLine, connack = {}, warns, options, listeners }: 
       ...options,
       ...(listeners === undefined ? {} : { listeners }),
     });
+    const ways = commandLine.match(/--(?:[a-z-]+-port|unix-socket|addr)\b/g) ?? [];
+    await program.until(() => program.stdout.split("Listening on ").length > ways.length, "a line of every listener");
     for (const port of ports) {
       const subscriber = await connect(port);
       for (const [name, value] of Object.entries(connack)) {

@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, suite } from "node:test";
+import { after, before, suite } from "node:test";
+import { CertificateFolder } from "../support/certificates.ts";
 import { isRefused, works } from "./command-line.ts";
 
 suite("the command lines of mqtt-broker-tokio's README", { concurrency: 4 }, () => {
@@ -41,19 +42,17 @@ suite("the command lines of mqtt-broker-tokio's README", { concurrency: 4 }, () 
     },
   });
 
-  isRefused("--tcp-port 1883 --ws-port 8080 --unix-socket /tmp/mqtt.sock", [
-    "--ws-port: WebSocket listeners are not part of this version: use --tcp-port",
-  ]);
-  isRefused("--tcp-port 1883 --tls-port 8883 --server-crt server.crt --server-key server.key", [
-    "--tls-port: TLS is not part of this version, and nothing falls back to plaintext",
-    "--server-crt: TLS is not part of this version",
-    "--server-key: TLS is not part of this version",
-  ]);
-  isRefused(
-    "--tcp-port 1883 --tls-port 8883 --ws-port 8080 --ws-tls-port 8443 --server-crt server.crt --server-key server.key",
-    ["--tls-port: TLS is", "--ws-port: WebSocket listeners are", "--ws-tls-port: WebSocket listeners are"],
-  );
-  isRefused("--tls-port 8883 --server-crt server.crt --server-key server.key", ["--tls-port: TLS is not part"]);
+  works({ commandLine: "--tcp-port 1883 --ws-port 8080 --unix-socket mqtt.sock" });
+  for (const ports of ["--tls-port 8883", "--tls-port 8883 --ws-port 8080 --ws-tls-port 8443"]) {
+    const folder = new CertificateFolder();
+    before(() => {
+      folder.authority("ca");
+      folder.issue("server", "ca", "localhost");
+    });
+    after(() => folder.remove());
+    const commandLine = `--tcp-port 1883 ${ports} --server-crt server.crt --server-key server.key`;
+    works({ commandLine, options: { cwd: folder.path } });
+  }
   isRefused("--quic-port 8883", ["--quic-port: QUIC is not part of this version"]);
   isRefused("--tcp-port 1883 --auth-file auth.json", ["/auth.json does not exist"]);
 });

@@ -116,11 +116,13 @@ suite("MQTT-Server's server", { concurrency: 4 }, () => {
     assert.deepEqual(readdirSync(cwd).sort(), ["config", "custom.yaml"]);
   });
 
-  test("mqtt-server -config custom.yaml with TLS is refused, never served as plaintext", async (context) => {
+  test("mqtt-server -config custom.yaml with TLS and no certificate is refused, never served as plaintext", async (context) => {
     const folder = await configuration(context, (text) => inMemory(text).replace("enabled: false", "enabled: true"));
-    const { result, stderr } = await runProgram(context, ["-config", "custom.yaml"], { cwd: folder });
-    assert.equal(result.code, 2);
-    assert.match(stderr, /custom\.yaml:9:12: TLS is not part of this version, and nothing falls back to plaintext/);
+    const { result, stdout, stderr } = await runProgram(context, ["-config", "custom.yaml"], { cwd: folder });
+    assert.equal(result.code, 1);
+    const file = join(folder, "certs/server.crt");
+    assert.ok(stdout.includes(`Cannot read the certificate ${file}: there is no such file`), stdout + stderr);
+    assert.doesNotMatch(stdout, /Listening on/);
   });
 
   isRefused("-config path/to/config.yaml", ["-config: path/to/config.yaml does not exist"]);

@@ -25,6 +25,8 @@ export class Heard implements LinkHandler {
   readonly late: string[] = [];
   drains = 0;
   onDrained: (() => void) | undefined;
+  /** Bytes heard so far. */
+  size = 0;
   private readonly chunks: Buffer[] = [];
 
   get bytes(): Buffer {
@@ -34,6 +36,7 @@ export class Heard implements LinkHandler {
   onData(bytes: Uint8Array, start: number, end: number): void {
     if (this.closes.length > 0) this.late.push("onData");
     this.chunks.push(Buffer.from(bytes.subarray(start, end)));
+    this.size += end - start;
   }
 
   onDrain(): void {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import fs from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
@@ -14,8 +14,7 @@ import { Turn } from "../../src/transport/turn.ts";
 import { UnixListener, type UnixListenerOptions } from "../../src/transport/unix.ts";
 import { UNPRIVILEGED } from "../support/unprivileged.ts";
 import { Heard, send, until } from "./rig.ts";
-import { linkSuite } from "./suite.ts";
-import { connectTo, listenerRig } from "./tcp-rig.ts";
+import { connectTo } from "./tcp-rig.ts";
 
 const MODULE = new URL("../../src/transport/unix.ts", import.meta.url).href;
 
@@ -26,14 +25,6 @@ beforeEach(() => {
   path = join(folder, "mqtt.sock");
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
-
-for (const sharedRead of [true, false]) {
-  linkSuite(`a Unix socket, reading by ${sharedRead ? "one buffer" : "'data' events"}`, () => {
-    const turn = new Turn();
-    const listener = new UnixListener({ name: "main", path, turn, sharedRead });
-    return listenerRig(listener, turn, () => connectTo({ path }));
-  });
-}
 
 describe("UnixListener", () => {
   const listeners: UnixListener[] = [];
@@ -97,13 +88,6 @@ describe("UnixListener", () => {
     assert.throws(() => execFileSync(process.execPath, ["-e", script]), { signal: "SIGKILL" });
     assert.equal(lstatSync(path).isSocket(), true);
   }
-
-  it("takes its clients as local, with its path as their address", async () => {
-    const listener = await listen();
-    assert.equal(listener.url, `unix:${path}`);
-    await dial(path);
-    assert.deepEqual(links[0]!.peer, { address: path, local: true, listener: "main", transport: "unix" });
-  });
 
   it("starts a relative path at the working directory", async () => {
     const listener = await listen({ path: relative(process.cwd(), path) });
@@ -325,17 +309,6 @@ describe("UnixListener", () => {
     await refuses("a name must follow the @", { path: "@" });
   });
 
-  it("reads many sockets through one buffer without mixing them", async () => {
-    await listen();
-    const dialled: Socket[] = [];
-    for (let index = 0; index < 20; index++) dialled.push(await dial(path));
-    for (let round = 0; round < 50; round++) {
-      for (const [index, client] of dialled.entries()) client.write(Buffer.alloc(97, index));
-    }
-    await until("all came", () => heards.every((heard) => heard.bytes.length === 97 * 50));
-    for (const [index, heard] of heards.entries()) assert.deepEqual(heard.bytes, Buffer.alloc(97 * 50, index));
-  });
-
   it("passes accept errors on, and keeps accepting", async () => {
     const errors: string[] = [];
     const listener = await listen({ onError: (error) => errors.push(error.message) });
@@ -343,16 +316,5 @@ describe("UnixListener", () => {
     server.emit("error", new Error("accept EMFILE"));
     assert.deepEqual(errors, ["accept EMFILE"]);
     await dial(path);
-  });
-
-  it("survives a client that goes before it is looked at", async () => {
-    await listen();
-    connect(path)
-      .on("error", () => {})
-      .destroy();
-    const gone = await connectTo({ path });
-    gone.destroy();
-    await dial(path);
-    await until("those that went were heard", () => heards.slice(0, -1).every(({ closes }) => closes.length === 1));
   });
 });

@@ -1,0 +1,84 @@
+import type { ListenerSettings } from "../config/settings.ts";
+import type { Listener, Log } from "../core/ports.ts";
+
+/** The part of a broker that has listeners. */
+export interface HasListeners {
+  addListener(listener: Listener): Promise<void>;
+  removeListener(name: string): Promise<boolean>;
+}
+
+/**
+ * Brings the listeners of a running broker into line with a configuration that has changed: those that are gone are closed,
+ * new ones opened, and one that is other than before is opened anew. Who is connected notices nothing of it.
+ */
+export class WaysIn {
+  private readonly broker: HasListeners;
+  private readonly make: (settings: ListenerSettings) => Listener;
+  private readonly log: Log;
+  private current: readonly ListenerSettings[];
+
+  /** `current`: those that the broker was started with. */
+  constructor(
+    broker: HasListeners,
+    make: (settings: ListenerSettings) => Listener,
+    current: readonly ListenerSettings[],
+    log: Log,
+  ) {
+    this.broker = broker;
+    this.make = make;
+    this.current = current;
+    this.log = log;
+  }
+
+  /** Never rejects: one that cannot be opened is logged, and if there was one of its name, that is opened again. */
+  async apply(next: readonly ListenerSettings[]): Promise<void> {
+    const { broker, current } = this;
+    const wanted = new Map(next.map((settings) => [settings.name, settings]));
+    const kept: ListenerSettings[] = [];
+    const before = new Map<string, ListenerSettings>();
+    // All of them first: one may want the place of another.
+    for (const settings of current) {
+      if (isSame(settings, wanted.get(settings.name))) kept.push(settings);
+      else {
+        await broker.removeListener(settings.name);
+        before.set(settings.name, settings);
+      }
+    }
+    for (const settings of next) {
+      if (kept.some(({ name }) => name === settings.name)) continue;
+      const opened = await this.open(settings, before.get(settings.name));
+      if (opened !== undefined) kept.push(opened);
+    }
+    this.current = kept;
+  }
+
+  private async open(
+    settings: ListenerSettings,
+    before: ListenerSettings | undefined,
+  ): Promise<ListenerSettings | undefined> {
+    const error = await this.tryOpen(settings);
+    if (error === undefined) return settings;
+    const { name } = settings;
+    if (before === undefined) {
+      this.log.error(`${error.message}: correct the configuration, it is read again at once`, { listener: name });
+      return undefined;
+    }
+    const isBack = (await this.tryOpen(before)) === undefined;
+    const standing = isBack ? "it listens as before" : "and it cannot listen as before either";
+    this.log.error(`${error.message}: ${standing}`, { listener: name });
+    return isBack ? before : undefined;
+  }
+
+  private async tryOpen(settings: ListenerSettings): Promise<Error | undefined> {
+    try {
+      await this.broker.addListener(this.make(settings));
+      return undefined;
+    } catch (error) {
+      return error as Error;
+    }
+  }
+}
+
+function isSame(one: ListenerSettings, other: ListenerSettings | undefined): boolean {
+  return other !== undefined && JSON.stringify(one) === JSON.stringify(other);
+}

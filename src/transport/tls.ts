@@ -1,0 +1,157 @@
+import type { AddressInfo, Server as NetServer } from "node:net";
+import type { Server, TLSSocket } from "node:tls";
+import type { Accept, Listener, Log, Peer } from "../core/ports.ts";
+import { formatAddress, isLoopback } from "./address.ts";
+import { certificateOf } from "./certificate.ts";
+import { StreamLink } from "./link.ts";
+import { explain, fallbackHost } from "./tcp.ts";
+import type { TlsFiles } from "./tls-files.ts";
+import { Handshakes } from "./tls-handshakes.ts";
+import type { Turn } from "./turn.ts";
+
+/** Connections that may wait for `accept`; the kernel caps it at net.core.somaxconn. */
+const BACKLOG = 4096;
+const HANDSHAKE_MS = 10_000;
+const HANDSHAKES_MAX = 1000;
+
+export interface TlsListenerOptions {
+  /** Unique among the broker's listeners. */
+  name: string;
+  /** An address or host name; "::" is dual stack, and 0.0.0.0 where there is no IPv6. */
+  host: string;
+  /** 0 to 65,535; 0 takes a free one, which `url` tells after `listen`. */
+  port: number;
+  turn: Turn;
+  log: Log;
+  /** Opened while this listens. */
+  files: TlsFiles;
+  /** What a handshake may take, in milliseconds; 10 s when it is left out. */
+  handshakeMs?: number;
+  /** Handshakes at a time, 1 or more; 1000 when it is left out. */
+  handshakesMax?: number;
+  /** Send small packets at once, without waiting for the peer's acknowledgement. Default true. */
+  noDelay?: boolean;
+  /** Seconds of silence after which TCP asks whether the peer is alive; 0, the default, never. */
+  keepAliveSeconds?: number;
+  /** Let several processes share the port, where the system can. */
+  reusePort?: boolean;
+  /** Told of failures to accept. */
+  onError?: (error: Error) => void;
+}
+
+/** MQTT over TLS. A client whose handshake fails never becomes a link. */
+export class TlsListener implements Listener {
+  readonly name: string;
+  private readonly options: TlsListenerOptions;
+  private readonly handshakes: Handshakes;
+  private server: Server | undefined;
+  private host: string;
+  private port: number;
+  private holdsFiles = false;
+  private closed = false;
+
+  constructor(options: TlsListenerOptions) {
+    this.options = options;
+    this.name = options.name;
+    this.host = options.host;
+    this.port = options.port;
+    this.handshakes = new Handshakes(options.name, options.handshakesMax ?? HANDSHAKES_MAX, options.log);
+  }
+
+  get url(): string {
+    return `tls://${formatAddress(this.host, this.port)}`;
+  }
+
+  async listen(accept: Accept): Promise<void> {
+    const { options } = this;
+    this.closed = false;
+    await options.files.open();
+    this.holdsFiles = true;
+    let server: Server;
+    try {
+      server = await this.bindAnyway();
+    } catch (error) {
+      this.letGoOfFiles();
+      throw error;
+    }
+    const bound = server.address() as AddressInfo;
+    this.host = bound.address;
+    this.port = bound.port;
+    if (this.closed) {
+      server.close();
+      this.letGoOfFiles();
+      return;
+    }
+    this.server = server;
+    options.files.attach(server);
+    this.handshakes.follow(server);
+    server.on("error", (error) => options.onError?.(error));
+    server.on("secureConnection", (socket) => this.accepted(socket, accept));
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    // While it is still to be bound, `listen` lets go of them.
+    if (this.server !== undefined) this.letGoOfFiles();
+    this.server?.close();
+    this.server = undefined;
+    this.handshakes.close();
+  }
+
+  private async bindAnyway(): Promise<Server> {
+    const { options } = this;
+    try {
+      return await bind(options.host, options);
+    } catch (error) {
+      const fallback = fallbackHost(options.host, error as NodeJS.ErrnoException);
+      if (fallback === undefined) throw explain(error as NodeJS.ErrnoException, this.url);
+      return await bind(fallback, options);
+    }
+  }
+
+  private letGoOfFiles(): void {
+    if (this.holdsFiles) this.options.files.close();
+    this.holdsFiles = false;
+  }
+
+  private accepted(socket: TLSSocket, accept: Accept): void {
+    const { remoteAddress, remotePort } = socket;
+    if (remoteAddress === undefined || remotePort === undefined || this.closed) {
+      // Gone again before we looked, or we are.
+      socket.destroy();
+      return;
+    }
+    const certificate = certificateOf(socket);
+    const peer: Peer = {
+      address: formatAddress(remoteAddress, remotePort),
+      local: isLoopback(remoteAddress),
+      listener: this.name,
+      transport: "tls",
+      ...(certificate !== undefined && { certificate }),
+    };
+    // Not before: who goes away in the handshake is gone at once.
+    socket.allowHalfOpen = true;
+    const link = new StreamLink(socket, peer, this.options.turn);
+    link.open(accept);
+    socket.on("data", (chunk: Buffer) => link.receive(chunk, 0, chunk.length));
+  }
+}
+
+async function bind(host: string, options: TlsListenerOptions): Promise<Server> {
+  const { files, port, handshakeMs, noDelay, keepAliveSeconds = 0, reusePort = false } = options;
+  // Slow to load, and mostly not needed.
+  const { createServer } = await import("node:tls");
+  const server = createServer({
+    ...files.serverOptions(),
+    handshakeTimeout: handshakeMs ?? HANDSHAKE_MS,
+    noDelay: noDelay !== false,
+    ...(keepAliveSeconds > 0 && { keepAlive: true, keepAliveInitialDelay: keepAliveSeconds * 1000 }),
+  });
+  return await new Promise((resolve, reject) => {
+    server.once("error", reject);
+    (server as NetServer).listen({ host, port, backlog: BACKLOG, reusePort }, () => {
+      server.off("error", reject);
+      resolve(server);
+    });
+  });
+}

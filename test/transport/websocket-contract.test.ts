@@ -1,0 +1,4 @@
+import { listenerSuite } from "./suite.ts";
+import { openWebSocket } from "./websocket-rig.ts";
+
+listenerSuite("WebSocket", async () => openWebSocket());
