@@ -41,7 +41,8 @@ suite("the storm", () => {
     assert.ok(p99Ms < 500, described);
     assert.ok(after.residentBytes - before.residentBytes < 20 * MEGABYTE, described);
     assert.ok(after.heldBytes - before.heldBytes < 2 * MEGABYTE, described);
-    assert.equal(descriptorsAfter, descriptorsBefore, described);
+    // Fewer when the broker was still reading a file of its own at the beginning.
+    assert.ok(descriptorsAfter <= descriptorsBefore, described);
     assert.deepEqual(figures.internalErrors, [], described);
     assert.equal(figures.exitCode, 0, described);
     assert.ok(Object.keys(figures.attacks).length >= 15, described);
