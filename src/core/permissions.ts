@@ -59,7 +59,19 @@ export class Permissions implements Timed {
 
   /** For the members of a share: who may receive from the topic; undefined when everybody may. */
   receivers(topicName: string): ((member: Subscription) => boolean) | undefined {
-    return this.asked ? (member) => this.mayReceive(member.session.client, topicName) : undefined;
+    return this.asked ? (member) => this.ofMember(member, topicName) !== false : undefined;
+  }
+
+  /** What a member of a share may receive; the verdict on the last topic is at hand, since shares are asked for each message. */
+  ofMember(member: Subscription, topicName: string): Verdict {
+    if (member.verdictGeneration === this.generation && member.verdictTopic === topicName) return member.verdict;
+    const verdict = this.verdict(member.session.client, topicName, false);
+    if (this.remembered) {
+      member.verdict = verdict;
+      member.verdictTopic = topicName;
+      member.verdictGeneration = this.generation;
+    }
+    return verdict;
   }
 
   /** The QoS that is left of `qos` for a message to this client. */

@@ -297,7 +297,7 @@ export function sendToRoute(broker: Broker, message: Message, route: Route, publ
     const member = group.select(broker.hooks, () => packetOf(message), mayReceive);
     if (member === undefined) continue;
     const least = message.qos < member.qos ? message.qos : member.qos;
-    const qos = permissions.lowered(member.session.client, message.topicName, least);
+    const qos = permissions.asked ? lower(permissions.ofMember(member, message.topicName), least) : least;
     member.session.delivery.deliver(
       message,
       qos,

@@ -1,5 +1,6 @@
 import type { Qos } from "../codec/constants.ts";
 import type { RetainHandling } from "../codec/packet.ts";
+import type { Verdict } from "./access.ts";
 import type { Session } from "./session.ts";
 import type { SharedGroup } from "./shared-group.ts";
 
@@ -19,6 +20,10 @@ export class Subscription {
   readonly parts: readonly Subscription[] | undefined;
   /** Of its record in the store; 0 when it has none. */
   key = 0;
+  /** Of a member of a share: the last verdict on what it may receive, see Permissions.ofMember. */
+  verdict: Verdict = false;
+  verdictTopic = "";
+  verdictGeneration = -1;
 
   constructor(
     session: Session,

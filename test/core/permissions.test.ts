@@ -199,6 +199,23 @@ test("verdicts are remembered until the rules change, and asked for each message
   assert.equal(questions - before, 6);
 });
 
+test("a share is not asked about for each message, and is after a change", () => {
+  const { stage, rules } = stageWith((given) => {
+    given.endsLostSubscriptions = false;
+  });
+  const publisher = stage.connect("p");
+  const member = stage.connect("c").subscribed("$share/g/a", 1);
+  publisher.publish("a", "1", { qos: 1 });
+  const asked = rules.asked;
+  for (let index = 0; index < 10; index++) publisher.publish("a", "x", { qos: 1 });
+  assert.equal(rules.asked, asked);
+  assert.equal(member.takePayloads().length, 11);
+  rules.verdict = (_, __, write) => write;
+  rules.change();
+  publisher.publish("a", "after", { qos: 1 });
+  assert.deepEqual(member.takePayloads(), []);
+});
+
 test("a session that goes on as somebody else is judged as that", () => {
   const { stage } = stageWith((rules) => {
     rules.verdict = (client, topic, write) => write || client.protocolVersion === 4 || topic !== "a";
