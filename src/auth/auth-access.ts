@@ -1,3 +1,4 @@
+import { PacketType } from "../codec/constants.ts";
 import type { Connect } from "../codec/packet.ts";
 import { ReasonCode } from "../codec/reason.ts";
 import type { Access, Verdict } from "../core/access.ts";
@@ -225,9 +226,9 @@ class LostLogin extends Login {
 }
 
 /** The CONNECT of a client that says nothing of itself but its identifier. */
-function withoutCredentials({ clientId, protocolVersion, cleanStart, keepAliveSeconds }: Client): Connect {
+export function withoutCredentials({ clientId, protocolVersion, cleanStart, keepAliveSeconds }: Client): Connect {
   return {
-    type: 1,
+    type: PacketType.CONNECT,
     protocolVersion,
     cleanStart,
     keepAliveSeconds,

@@ -1,3 +1,4 @@
+import { withoutCredentials } from "../auth/auth-access.ts";
 import type { Book, Explanation } from "../auth/book.ts";
 import { BookMaker } from "../auth/book-maker.ts";
 import { LedgerBook } from "../auth/ledger/ledger-book.ts";
@@ -7,8 +8,6 @@ import { shownName } from "../auth/login/user-name.ts";
 import { Login } from "../auth/login.ts";
 import { RuleBook } from "../auth/rules/rule-book.ts";
 import { bookWithoutFile } from "../auth/standing-books.ts";
-import { PacketType } from "../codec/constants.ts";
-import type { Connect } from "../codec/packet.ts";
 import type { Files } from "../config/files.ts";
 import type { Anonymous } from "../config/settings.ts";
 import { Client } from "../core/client.ts";
@@ -93,7 +92,7 @@ function loginOf(book: Book, client: Client): Login | undefined {
   if (!(book instanceof RuleBook)) return book.restore(client);
   if (client.userName !== undefined) return book.loginFor(client.userName);
   // The setting may have made up an entry.
-  const answer = book.authenticate(client, connectOf(client));
+  const answer = book.authenticate(client, withoutCredentials(client));
   return answer instanceof Login ? answer : book.loginFor(undefined);
 }
 
@@ -101,7 +100,7 @@ function loginOf(book: Book, client: Client): Login | undefined {
 function entranceOf(book: Book, client: Client, login: Login | undefined, anonymous: Anonymous | undefined): Entrance {
   const { userName } = client;
   if (userName === undefined || !(book instanceof RuleBook || book instanceof LedgerBook)) {
-    const answer = book.authenticate(client, connectOf(client));
+    const answer = book.authenticate(client, withoutCredentials(client));
     if (answer instanceof LoginFailure) return { admitted: false, reason: answer.logReason };
     return { admitted: true, reason: userName === undefined ? WITHOUT : "whatever its password" };
   }
@@ -130,21 +129,6 @@ const PROOFS: Readonly<Record<string, string>> = {
   anonymous: "without user name and password only",
   unauthenticated: "in place of users whose login failed",
 };
-
-function connectOf({ clientId, protocolVersion, cleanStart, keepAliveSeconds }: Client): Connect {
-  return {
-    type: PacketType.CONNECT,
-    protocolVersion,
-    cleanStart,
-    keepAliveSeconds,
-    clientId,
-    will: undefined,
-    userName: undefined,
-    password: undefined,
-    properties: {},
-    bridge: false,
-  };
-}
 
 function answerOf(book: Book, login: Login, client: Client, { operation, topic, qos, retain }: Question): Answer {
   const write = operation === "publish";
