@@ -1,11 +1,17 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
+import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { withoutCredentials } from "../../src/auth/auth-access.ts";
+import { BookMaker } from "../../src/auth/book-maker.ts";
 import { loadAuth } from "../../src/auth/load-auth.ts";
+import { LoginFailure } from "../../src/auth/login/login-failure.ts";
+import { Login } from "../../src/auth/login.ts";
+import { Client } from "../../src/core/client.ts";
 import { formatProblem } from "../../src/text/problem.ts";
 import { UNPRIVILEGED } from "../support/unprivileged.ts";
 
@@ -145,6 +151,40 @@ test("a key file counts as a part of the file, and is named so that it can be fo
   const third = await loadAuth(path, { name: "auth.json5", before: second });
   assert.equal(third.auth, undefined);
   assert.deepEqual(third.files, [at("key")]);
+});
+
+test("a key set on disk lets in whom its tokens name, with their groups, and nobody else's tokens", async () => {
+  const own = generateKeyPairSync("ed25519");
+  const foreign = generateKeyPairSync("ed25519");
+  write(
+    "keys.json",
+    JSON.stringify({ keys: [{ ...own.publicKey.export({ format: "jwk" }), kid: "k1", alg: "EdDSA" }] }),
+  );
+  const path = write(
+    "jwks.json5",
+    `{ authentication: [{ name: "*", method: "jwt", jwksFile: "keys.json", audience: "mqtt", claims: { groups: "roles" } }],
+       group: [{ name: "@ops", members: [] }],
+       authorization: [{ topic: "plant/#", allow: { pub: ["@ops"] } }] }`,
+  );
+  const { auth } = await loadAuth(path, { name: "auth.json5" });
+  const book = new BookMaker(Date.now).make(auth!, undefined);
+  const peer = { address: "192.0.2.1:1", local: false, listener: "tcp", transport: "tcp" };
+  const client = new Client("c", undefined, 5, true, 60, peer);
+  const logIn = (key: KeyObject): unknown => {
+    const text = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const claims = { sub: "kim", aud: "mqtt", roles: ["ops"], exp: Math.floor(Date.now() / 1000) + 60 };
+    const signed = `${text({ alg: "EdDSA", kid: "k1" })}.${text(claims)}`;
+    const token = `${signed}.${sign(null, Buffer.from(signed), key).toString("base64url")}`;
+    return book.authenticate(client, { ...withoutCredentials(client), password: Buffer.from(token) });
+  };
+  const login = await logIn(own.privateKey);
+  assert.ok(login instanceof Login);
+  assert.deepEqual([login.name, login.groups], ["kim", ["@ops"]]);
+  assert.deepEqual(
+    [book.check(login, client, "plant/a", true), book.check(login, client, "other", true)],
+    [true, false],
+  );
+  assert.ok((await logIn(foreign.privateKey)) instanceof LoginFailure);
 });
 
 function rules(count: number): string {
