@@ -7,29 +7,17 @@ import { BookMaker } from "./auth/book-maker.ts";
 import { Guard } from "./auth/guard.ts";
 import { TrafficFile } from "./auth/traffic/traffic-file.ts";
 import { TrafficRecord } from "./auth/traffic/traffic-record.ts";
-import { givenSockets } from "./config/given-sockets.ts";
-import type { ListenerSettings, Settings, TcpListenerSettings, TlsSettings } from "./config/settings.ts";
+import type { Settings } from "./config/settings.ts";
 import type { Limits } from "./core/limits.ts";
-import type { Clock, Listener, Log } from "./core/ports.ts";
+import type { Clock, Log } from "./core/ports.ts";
 import type { Store } from "./core/store.ts";
+import { Doors, verifiesCertificates } from "./listeners.ts";
 import { watchFiles } from "./os/file-watch.ts";
 import { loadPlugin } from "./plugin/load.ts";
 import { type Companion, RunningBroker } from "./running-broker.ts";
-import { GivenListener } from "./transport/given.ts";
-import type { ProxyOptions } from "./transport/proxy-protocol.ts";
-import { TcpListener } from "./transport/tcp.ts";
-import { TlsListener } from "./transport/tls.ts";
-import { TlsFiles } from "./transport/tls-files.ts";
-import { Handshakes } from "./transport/tls-handshakes.ts";
-import { expiredOf, readTlsFiles } from "./transport/tls-read.ts";
-import type { Turn } from "./transport/turn.ts";
-import { UnixListener } from "./transport/unix.ts";
-import { WebSocketListener } from "./transport/websocket.ts";
 
 /** File descriptors that are not clients: listeners, log, standard streams, epoll and the like. */
 const DESCRIPTORS_RESERVED = 48;
-/** A WebSocket message may hold the largest packet, and small ones that were joined to it. */
-const JOINED_BYTES = 256 * 1024;
 
 /** What runs, as far as somebody outside has to do with it. */
 export interface Composed {
@@ -37,10 +25,7 @@ export interface Composed {
   auth: AuthFile;
   guard: Guard;
   traffic: TrafficRecord;
-  /** Makes a listener; to open it is the broker's. */
-  listenerFor(settings: ListenerSettings): Listener;
-  /** Reads the certificates, keys and lists of all listeners again. Never rejects. */
-  reloadTls(): Promise<void>;
+  doors: Doors;
 }
 
 /**
@@ -73,33 +58,11 @@ export async function composeBroker(
     storeRequired: settings.store.required,
     onStoreFailed,
   });
-  const tls = new SharedTlsFiles(log, clock);
-  const maxPayload = settings.options.maximumPacketSize + JOINED_BYTES;
-  const doors = { turn: broker.turn, log, limits: settings.limits, maxPayload, tls };
-  const listenerFor = (listener: ListenerSettings): Listener => listenerOf(listener, doors);
-  for (const listener of settings.listeners) await broker.addListener(listenerFor(listener));
-  return { broker, auth, guard, traffic, listenerFor, reloadTls: () => tls.reload() };
-}
-
-/** Why the files of these listeners' TLS cannot be used, and which have expired; each sentence once. */
-export async function checkTls({ listeners }: Settings): Promise<{ unusable: string[]; expired: string[] }> {
-  const unusable = new Set<string>();
-  const expired = new Set<string>();
-  for (const listener of listeners) {
-    if (!("tls" in listener)) continue;
-    try {
-      const end = expiredOf(listener.tls, await readTlsFiles(listener.tls), Date.now());
-      if (end !== undefined) expired.add(end);
-    } catch (error) {
-      unusable.add((error as Error).message);
-    }
-  }
-  return { unusable: [...unusable], expired: [...expired] };
-}
-
-/** Whether a listener checks the certificates of its clients, so that rules may believe them. */
-export function verifiesCertificates({ listeners }: Pick<Settings, "listeners">): boolean {
-  return listeners.some((listener) => "tls" in listener && listener.tls.clientCert !== "off");
+  const { turn } = broker;
+  const { maximumPacketSize } = settings.options;
+  const doors = new Doors({ turn, log, clock, limits: settings.limits, maximumPacketSize });
+  for (const listener of settings.listeners) await broker.addListener(doors.make(listener));
+  return { broker, auth, guard, traffic, doors };
 }
 
 /** What commands such as `mqtt-broker banned` ask. To be started when the broker has, which makes the folder. */
@@ -136,79 +99,6 @@ async function storeOf({ store, dataDir }: Settings, log: Log): Promise<Store | 
       return loadStore(store.module!, { dataDir, log });
     }
   }
-}
-
-/** The files of TLS, by what is asked of them: listeners that ask for the same have them together. */
-class SharedTlsFiles {
-  private readonly files = new Map<string, TlsFiles>();
-  private readonly log: Log;
-  private readonly clock: Clock;
-
-  constructor(log: Log, clock: Clock) {
-    this.log = log;
-    this.clock = clock;
-  }
-
-  get(settings: TlsSettings): TlsFiles {
-    const { log, clock } = this;
-    const key = JSON.stringify(settings);
-    const known = this.files.get(key);
-    if (known !== undefined) return known;
-    const watch = (paths: readonly string[], changed: () => void) => watchFiles(paths, changed, log);
-    const files = new TlsFiles(settings, { log, watch, nowMs: () => clock.wallMs() });
-    this.files.set(key, files);
-    return files;
-  }
-
-  async reload(): Promise<void> {
-    await Promise.all([...this.files.values()].map((files) => files.reload()));
-  }
-}
-
-/** What listeners need beside their settings. */
-interface Doors {
-  turn: Turn;
-  log: Log;
-  limits: Limits;
-  /** Bytes of a WebSocket message. */
-  maxPayload: number;
-  tls: SharedTlsFiles;
-}
-
-function listenerOf(settings: ListenerSettings, { turn, log, limits, maxPayload, tls }: Doors): Listener {
-  const { name } = settings;
-  const onError = (error: Error): void => log.error("Cannot accept", { listener: name, reason: error.message });
-  if (settings.type === "unix") {
-    const { path, mode, owner, group } = settings;
-    return new UnixListener({ name, path, mode, owner, group, turn, onError });
-  }
-  if (settings.type === "fd") {
-    const given = givenSockets(process.env, process.pid);
-    return new GivenListener({ ...settings, given, turn, onError });
-  }
-  const { host, port, noDelay, keepAliveSeconds, reusePort } = settings;
-  const onPort = { name, host, port, turn, noDelay, keepAliveSeconds, reusePort, onError };
-  if (settings.type === "tcp") return new TcpListener({ ...onPort, proxy: proxyOf(settings, limits, log) });
-  const { connectTimeoutMs: handshakeMs, connecting: handshakesMax } = limits;
-  if (settings.type === "ws" || settings.type === "wss") {
-    const onRefused = (address: string, reason: string): void =>
-      log.info("WebSocket refused", { listener: name, address, reason });
-    const options = { ...onPort, ...settings.webSocket, maxPayload, handshakesMax, onRefused };
-    if (settings.type === "ws") return new WebSocketListener(options);
-    const handshakes = new Handshakes(name, handshakesMax, log);
-    return new WebSocketListener({ ...options, tls: { files: tls.get(settings.tls), handshakes } });
-  }
-  return new TlsListener({ ...onPort, log, files: tls.get(settings.tls), handshakeMs, handshakesMax });
-}
-
-function proxyOf({ name, proxies }: TcpListenerSettings, limits: Limits, log: Log): ProxyOptions | undefined {
-  if (proxies === undefined) return undefined;
-  const { connectTimeoutMs: headerTimeoutMs, connecting: waitingMax } = limits;
-  const onRefused = (address: string, reason: string, more: number): void => {
-    const others = more === 0 ? undefined : more;
-    log.warn("Connection closed: not from a proxy as it should be", { listener: name, address, reason, others });
-  };
-  return { trusted: proxies, headerTimeoutMs, waitingMax, onRefused };
 }
 
 function authOf(settings: Settings, log: Log, clock: Clock): AuthFile {

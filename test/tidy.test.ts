@@ -50,6 +50,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "src/config",
     "src/os",
     "src/compose.ts",
+    "src/listeners.ts",
     "src/running-broker.ts",
   ],
   "src/version.ts": [],
@@ -60,7 +61,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** Where the parts meet. */
-const MAY_IMPORT_ALL = ["src/compose.ts", "src/running-broker.ts", "src/main.ts", "src/library.ts"];
+const MAY_IMPORT_ALL = ["src/compose.ts", "src/listeners.ts", "src/running-broker.ts", "src/main.ts", "src/library.ts"];
 
 /** The world, which is handed in to the pure folders and the core. */
 const WORLD =

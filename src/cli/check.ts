@@ -1,9 +1,9 @@
 import { join } from "node:path";
-import { checkTls, verifiesCertificates } from "../compose.ts";
 import { formatDurability } from "../config/durability.ts";
 import type { Files } from "../config/files.ts";
 import { loadSettings } from "../config/load.ts";
 import { type ListenerSettings, type Settings, STORE_FILE } from "../config/settings.ts";
+import { checkTls, verifiesCertificates } from "../listeners.ts";
 import { countsText, formatProblem, placelessProblem } from "../text/problem.ts";
 import { formatSize } from "../text/size.ts";
 import type { CommandLine } from "./arguments.ts";

@@ -4,6 +4,7 @@ import type { Composed } from "../compose.ts";
 import type { Loaded } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Log } from "../core/ports.ts";
+import type { Doors } from "../listeners.ts";
 import { type FileWatch, watchFiles } from "../os/file-watch.ts";
 import { formatProblem } from "../text/problem.ts";
 import { WaysIn } from "./ways-in.ts";
@@ -20,7 +21,7 @@ export class Reloader {
   private readonly read: () => Promise<Loaded>;
   private readonly auth: AuthFile;
   private readonly waysIn: WaysIn;
-  private readonly reloadTls: () => Promise<void>;
+  private readonly doors: Doors;
   private readonly log: Log;
   private current: Settings;
   private watch: FileWatch | undefined;
@@ -33,15 +34,15 @@ export class Reloader {
   constructor(
     settings: Settings,
     read: () => Promise<Loaded>,
-    { broker, auth, listenerFor, reloadTls }: Pick<Composed, "broker" | "auth" | "listenerFor" | "reloadTls">,
+    { broker, auth, doors }: Pick<Composed, "broker" | "auth" | "doors">,
     log: Log,
   ) {
     this.started = settings;
     this.current = settings;
     this.read = read;
     this.auth = auth;
-    this.waysIn = new WaysIn(broker, listenerFor, settings.listeners, log);
-    this.reloadTls = reloadTls;
+    this.waysIn = new WaysIn(broker, (listener) => doors.make(listener), settings.listeners, log);
+    this.doors = doors;
     this.log = log;
   }
 
@@ -58,7 +59,7 @@ export class Reloader {
     this.log.info(`${why}: configuration, users and certificates are read again`);
     this.told = "";
     return this.look(async () => {
-      await Promise.all([this.auth.reload(), this.reloadTls()]);
+      await Promise.all([this.auth.reload(), this.doors.reloadTls()]);
     });
   }
 
