@@ -25,7 +25,7 @@ describe("the load generator's accounts", () => {
     const sink: Started = start(command, 0, { cwd: folder, env: {}, readsStdout: false });
     try {
       await untilListening(sink, port);
-      const short = ["--warmup", "0", "--duration", "50", "--silence", "200", "--port", String(port)];
+      const short = ["--warmup", "0", "--duration", "50", "--silence", "500", "--port", String(port)];
       const stages = await runGenerator(generator, ["pubsub", ...short, ...load], 20);
       await stop(sink);
       return [stages.get("result")!, JSON.parse(sink.complaint().split("\n").at(-1)!) as Stage];

@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Door, type Identities, mosquittoLines, ourWords, sinkWords, type Way } from "./doors.ts";
 import {
   BROKER_CORE,
   freePort,
@@ -20,6 +21,8 @@ export type BrokerName = (typeof BROKERS)[number] | "allow-all";
 export interface Broker extends Started {
   name: BrokerName;
   port: number;
+  /** Where clients go instead of plain TCP. */
+  door?: Door;
 }
 
 export interface BrokerPlan {
@@ -29,6 +32,12 @@ export interface BrokerPlan {
   generator: string;
   /** Words of the command that starts our broker; `{port}` is replaced, or `--tcp-port PORT` appended. */
   ours: readonly string[];
+  /** Ours may use all cores: it has threads for its connections. */
+  threads?: boolean;
+  /** Words for the sink, of faults that it is to make. */
+  sinkFaults?: readonly string[];
+  /** Certificates, for ways that need one. */
+  identities?: Identities;
   /** The rules of ours; undefined: none. */
   authFile?: string;
 }
@@ -93,40 +102,54 @@ export function mosquittoVersion(path: string | undefined = mosquitto): string {
 /**
  * Starts a broker on a free port and resolves when it accepts connections.
  * `collects`: a Node.js broker collects its garbage on SIGUSR2, for measurements of memory.
+ * `way`: it listens there, instead of by plain TCP.
  */
-export async function startBroker(name: BrokerName, plan: BrokerPlan, collects: boolean): Promise<Broker> {
+export async function startBroker(name: BrokerName, plan: BrokerPlan, collects: boolean, way?: Way): Promise<Broker> {
   const port = await freePort();
   // Each broker in a folder of its own: no configuration of the caller's is found, and its data goes away with it.
   const cwd = join(plan.folder, `${name}-${port}`);
   mkdirSync(cwd, { recursive: true });
   const env: Record<string, string> = name === "ours" || name === "allow-all" ? { ...OUR_ENVIRONMENT } : {};
   if (collects && isNode(name)) env.NODE_OPTIONS = COLLECTING;
-  const started = start(commandFor(name, plan, port, cwd), BROKER_CORE, { cwd, env, readsStdout: false });
+  const door = way === undefined ? undefined : doorOf(way, plan, port, cwd);
+  const core = name === "ours" && plan.threads === true ? "any" : BROKER_CORE;
+  const started = start(commandFor(name, plan, port, cwd, door), core, { cwd, env, readsStdout: false });
   try {
-    await untilListening(started, port);
+    await untilListening(started, way?.over === "unix" ? door!.path : port);
   } catch (error) {
     await stop(started);
     throw error;
   }
-  return { ...started, name, port };
+  return { ...started, name, port, ...(door !== undefined && { door }) };
 }
 
 export function isNode(name: BrokerName): boolean {
   return name !== "mosquitto" && name !== "sink";
 }
 
-function commandFor(name: BrokerName, plan: BrokerPlan, port: number, cwd: string): string[] {
+function doorOf(way: Way, { identities }: BrokerPlan, port: number, cwd: string): Door {
+  if (identities === undefined) throw new Error("There are no certificates");
+  return { way, port, path: join(cwd, "socket"), identity: identities[way.key] };
+}
+
+function commandFor(name: BrokerName, plan: BrokerPlan, port: number, cwd: string, door: Door | undefined): string[] {
   switch (name) {
     case "ours":
+      if (door !== undefined) return [...plan.ours, ...ourWords(door)];
       return [...ourCommand(plan, port), ...(plan.authFile === undefined ? [] : ["--auth-file", plan.authFile])];
     case "allow-all":
       return [...ourCommand(plan, port), "--allow-anonymous"];
     case "mosquitto":
-      return [mosquitto ?? "mosquitto", "-c", writeMosquittoConfig(cwd, port)];
+      return [mosquitto ?? "mosquitto", "-c", writeMosquittoConfig(cwd, port, door)];
     case "aedes":
       return [process.execPath, join(here, "aedes-server.ts"), String(port)];
     case "sink":
-      return [plan.generator, "sink", "--port", String(port)];
+      return [
+        plan.generator,
+        "sink",
+        ...(door === undefined ? ["--port", String(port)] : sinkWords(door)),
+        ...(plan.sinkFaults ?? []),
+      ];
   }
 }
 
@@ -135,10 +158,10 @@ function ourCommand({ ours }: BrokerPlan, port: number): string[] {
   return ours.some((word) => word.includes("{port}")) ? words : [...words, "--tcp-port", String(port)];
 }
 
-function writeMosquittoConfig(cwd: string, port: number): string {
+function writeMosquittoConfig(cwd: string, port: number, door: Door | undefined): string {
   const path = join(cwd, "mosquitto.conf");
   const lines = [
-    `listener ${port} 127.0.0.1`,
+    ...(door === undefined ? [`listener ${port} 127.0.0.1`] : mosquittoLines(door)),
     "allow_anonymous true",
     "max_queued_messages 0",
     "max_inflight_messages 1000",

@@ -13,12 +13,19 @@ const sources = join(import.meta.dirname, "generator");
 export function compileGenerator(folder: string): string {
   const path = join(folder, "generator");
   const files = readdirSync(sources).filter((name) => name.endsWith(".c"));
-  const compiled = spawnSync("cc", ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", path, ...files], {
-    cwd: sources,
-    encoding: "utf8",
-  });
+  const compiled = spawnSync(
+    "cc",
+    ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", path, ...files, "-lssl", "-lcrypto"],
+    {
+      cwd: sources,
+      encoding: "utf8",
+    },
+  );
   if (compiled.error !== undefined) {
-    throw new Error("There is no C compiler for the load generator: apt-get install -y gcc libc6-dev");
+    throw new Error("There is no C compiler for the load generator: apt-get install -y gcc libc6-dev libssl-dev");
+  }
+  if (/openssl\/\w+\.h|-l(ssl|crypto)\b/.test(compiled.stderr)) {
+    throw new Error("The load generator needs OpenSSL to compile: apt-get install -y libssl-dev");
   }
   if (compiled.status !== 0) throw new Error(`Cannot compile the load generator: ${compiled.stderr}`);
   return path;

@@ -24,6 +24,8 @@ export interface Started {
   pid: number;
   /** The last 4,096 characters that it wrote to stderr, or to stdout when that is not read. */
   complaint: () => string;
+  /** Resolves when it has ended and `complaint` has all of it; at once where stdout is read by the caller. */
+  heard: Promise<void>;
 }
 
 /**
@@ -48,7 +50,10 @@ export function start(command: readonly string[], core: number | "any", options:
   };
   child.stderr.on("data", keep);
   if (!options.readsStdout) child.stdout.on("data", keep);
-  return { child, pid: child.pid, complaint: () => tail.trim() };
+  const heard = options.readsStdout
+    ? Promise.resolve()
+    : new Promise<void>((resolve) => child.once("close", () => resolve()));
+  return { child, pid: child.pid, complaint: () => tail.trim(), heard };
 }
 
 export interface StartOptions {
@@ -63,13 +68,14 @@ export function hasEnded(child: ChildProcess): boolean {
 }
 
 /** Ends the process by SIGTERM, and by SIGKILL when that takes longer than `patienceMs`. */
-export async function stop({ child }: Started, patienceMs = 5_000): Promise<void> {
-  if (hasEnded(child)) return;
+export async function stop({ child, heard }: Started, patienceMs = 5_000): Promise<void> {
+  if (hasEnded(child)) return heard;
   const ended = once(child, "exit");
   child.kill("SIGTERM");
   const impatience = setTimeout(() => child.kill("SIGKILL"), patienceMs);
   await ended;
   clearTimeout(impatience);
+  await heard;
 }
 
 /** Ends the process as a power cut would: it can do nothing any more. */
@@ -90,8 +96,8 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Resolves when the port accepts; rejects when the process ends first or ten seconds have passed. */
-export async function untilListening(started: Started, port: number): Promise<void> {
+/** Resolves when the port, or the Unix socket of this path, accepts; rejects when the process ends first or ten seconds have passed. */
+export async function untilListening(started: Started, port: number | string): Promise<void> {
   const deadlineMs = Date.now() + 10_000;
   while (Date.now() < deadlineMs) {
     if (hasEnded(started.child)) throw new Error(`It ended before it listened: ${started.complaint()}`);
@@ -101,9 +107,9 @@ export async function untilListening(started: Started, port: number): Promise<vo
   throw new Error(`It does not listen after 10 s: ${started.complaint()}`);
 }
 
-function accepts(port: number): Promise<boolean> {
+function accepts(port: number | string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
+    const socket = typeof port === "number" ? connect(port, "127.0.0.1") : connect(port);
     socket.on("connect", () => {
       socket.destroy();
       resolve(true);

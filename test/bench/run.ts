@@ -4,12 +4,13 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { AUTH_SCENARIOS, USERS, writeRules } from "./auth.ts";
 import { type Broker, type BrokerName, type BrokerPlan, mosquittoVersion, startBroker } from "./brokers.ts";
+import { makeIdentities, type Way } from "./doors.ts";
 import { measureDurable } from "./durable/bench.ts";
 import { DURABLE_SCENARIOS } from "./durable/scenarios.ts";
 import { compileGenerator, runGenerator } from "./generator.ts";
 import { canPin, hasEnded, stop } from "./processes.ts";
 import { printReport, progress, type Report } from "./report.ts";
-import { type Sample, SCENARIOS, type Scenario, type Subject } from "./scenarios.ts";
+import { type Sample, SCENARIOS, type Scenario, type Subject, towards } from "./scenarios.ts";
 import {
   authSettingsOf,
   durableSettingsOf,
@@ -18,8 +19,11 @@ import {
   settingsOf,
   USAGE,
   UsageError,
+  type Values,
+  waySettingsOf,
 } from "./settings.ts";
 import { type Column, ceilingNotes, DISTURBED_FROM, rowsOf, type Samples } from "./table.ts";
+import { WAY_SCENARIOS } from "./ways.ts";
 
 class Bench {
   readonly settings: Settings;
@@ -54,8 +58,8 @@ class Bench {
     progress(`round ${round + 1}: ${scenario.title}, ${name}`);
     try {
       const broker = scenario.fresh
-        ? await startBroker(name, this.plan, scenario.collects)
-        : await this.lastingBroker(name);
+        ? await startBroker(name, this.plan, scenario.collects, scenario.way)
+        : await this.lastingBroker(name, scenario.way);
       try {
         this.record(scenario, name, await scenario.run(this.plan.generator, broker, this.settings.timing));
       } finally {
@@ -75,13 +79,16 @@ class Bench {
     await stop(broker);
   }
 
-  private async lastingBroker(name: BrokerName): Promise<Broker> {
+  private async lastingBroker(name: BrokerName, way: Way | undefined): Promise<Broker> {
     const known = this.lasting.get(name);
-    if (known !== undefined) return known;
-    const broker = await startBroker(name, this.plan, false);
+    if (known !== undefined && known.door?.way === way) return known;
+    // With another way in it begins anew: code that has seen one kind of connection only is faster at it.
+    if (known !== undefined) await stop(known);
+    this.lasting.delete(name);
+    const broker = await startBroker(name, this.plan, false, way);
     this.lasting.set(name, broker);
     // A broker on a compiling runtime is slow for its first second, which is not what is asked about here.
-    const warmUp = ["pubsub", "--port", String(broker.port), "--qos", "1", "--warmup", "0", "--duration", "700"];
+    const warmUp = ["pubsub", ...towards(broker), "--qos", "1", "--warmup", "0", "--duration", "700"];
     const asUsers = this.plan.authFile === undefined ? [] : ["--users", String(USERS)];
     await runGenerator(this.plan.generator, [...warmUp, ...asUsers], 30);
     return broker;
@@ -108,10 +115,19 @@ async function measure(settings: Settings, machine: string, startedMs: number): 
   const folder = mkdtempSync(join(tmpdir(), "mqtt-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   const rules = settings.brokers.includes("allow-all") ? { authFile: writeRules(folder) } : {};
-  const bench = new Bench(settings, { folder, generator: compileGenerator(folder), ours: settings.ours, ...rules });
+  const { ours, workers } = settings;
+  const bench = new Bench(settings, {
+    folder,
+    generator: compileGenerator(folder),
+    ours: workers === 0 ? ours : [...ours, "--worker-threads", String(workers)],
+    threads: workers > 0,
+    ...rules,
+    ...(settings.scenarios.some(({ way }) => way !== undefined) && { identities: makeIdentities(folder) }),
+  });
   for (let number = 0; number < settings.rounds; number++) await bench.round(number);
   const rows = rowsOf(settings.scenarios, bench.samples);
   const notes = [...ceilingNotes(rows, bench.samples, settings.scenarios), disturbance(bench.samples)];
+  if (workers > 0) notes.push(`Ours had --worker-threads ${workers}, and both cores: also that of the generator`);
   if (!canPin) notes.push("Nothing was pinned to a core: brokers and generator took time from each other");
   return {
     startedMs,
@@ -126,10 +142,21 @@ async function measure(settings: Settings, machine: string, startedMs: number): 
   };
 }
 
+function scenariosOf(values: Values): readonly Subject[] {
+  if (values.durable) return DURABLE_SCENARIOS;
+  if (values.tls) return WAY_SCENARIOS;
+  return values.auth ? AUTH_SCENARIOS : SCENARIOS;
+}
+
+function settingsFor(values: Values): Settings {
+  if (values.tls) return waySettingsOf(values);
+  return values.auth ? authSettingsOf(values) : settingsOf(values);
+}
+
 /** Returns the exit code: 0, or 1 when a message was lost or a scenario failed. A missed target is not a failure. */
 async function main(): Promise<number> {
   const values = readArguments(process.argv.slice(2));
-  const scenarios: readonly Subject[] = values.durable ? DURABLE_SCENARIOS : values.auth ? AUTH_SCENARIOS : SCENARIOS;
+  const scenarios = scenariosOf(values);
   if (values.help) console.log(USAGE);
   if (values.list) console.log(scenarios.map(({ name, title }) => `${name.padEnd(16)} ${title}`).join("\n"));
   if (values.help || values.list) return 0;
@@ -137,7 +164,7 @@ async function main(): Promise<number> {
   const machine = `${cpus()[0]?.model ?? "unknown processor"}, Node.js ${process.version}`;
   const report = values.durable
     ? await measureDurable(durableSettingsOf(values), machine, startedMs)
-    : await measure(values.auth ? authSettingsOf(values) : settingsOf(values), machine, startedMs);
+    : await measure(settingsFor(values), machine, startedMs);
   printReport(report, values.json);
   return report.failures.length > 0 ? 1 : 0;
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Broker, isNode, settledBytes } from "./brokers.ts";
+import { clientWords, type Door, type Way } from "./doors.ts";
 import { runGenerator, type Stage } from "./generator.ts";
 import { residentBytes } from "./processes.ts";
 import type { Column } from "./table.ts";
@@ -46,6 +47,8 @@ export interface Scenario extends Subject {
   fresh: boolean;
   /** Wants a broker that can be told to collect its garbage (see collect-on-signal.ts). */
   collects: boolean;
+  /** How clients come in; without it by plain TCP. */
+  way?: Way;
   run(generator: string, broker: Broker, timing: Timing): Promise<Sample>;
 }
 
@@ -59,7 +62,7 @@ export interface Sample {
 }
 
 export const PER_CPU = "per CPU-second";
-const TIMEOUT_SECONDS = 40;
+export const TIMEOUT_SECONDS = 40;
 // Whoever writes to a sleeping reader pays for waking it. Asleep, the generator would bill its rest to the brokers that
 // write often.
 const SPIN = ["--spin", "1"];
@@ -279,8 +282,9 @@ function stored(name: string, title: string, mode: string, qos: string, handOut:
   };
 }
 
-export function towards(broker: { port: number; pid: number }): string[] {
-  return ["--port", String(broker.port), "--pid", String(broker.pid)];
+export function towards(broker: { port: number; pid: number; door?: Door }): string[] {
+  const place = broker.door === undefined ? ["--port", String(broker.port)] : clientWords(broker.door);
+  return [...place, "--pid", String(broker.pid)];
 }
 
 export function timed(timing: Timing): string[] {

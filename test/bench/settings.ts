@@ -9,15 +9,18 @@ import { DURABLE_LIMITS } from "./durable/brokers.ts";
 import { isOnDisk } from "./durable/disk.ts";
 import { DURABLE_SCENARIOS } from "./durable/scenarios.ts";
 import { SCENARIOS, type Scenario, type Subject, type Timing } from "./scenarios.ts";
+import { WAY_SCENARIOS } from "./ways.ts";
 
 export const USAGE = `Usage: npm run bench -- [options]
   --quick           one short round of the scenarios that have a target
   --durable         what brokers keep on disk: see below
   --auth            what a file of 1,000 users and 1,000 rules costs, against no rules at all
+  --tls             the ways in: TLS, WebSocket, Unix sockets, and connects with a full TLS handshake
   --rounds N        how often everything is repeated (default 3, with --quick 1)
   --only TEXT       only scenarios whose name contains TEXT; may be repeated
   --brokers A,B     of ${BROKERS.join(", ")} (default: all that are installed, with --quick not aedes)
   --ours "COMMAND"  start our broker like this; {port} is replaced, or --tcp-port PORT appended
+  --workers N       --worker-threads N for our broker, which is then not pinned to one core (default 0: none)
   --json FILE       write all samples and the table there too
   --list            name the scenarios
 
@@ -27,12 +30,18 @@ With --durable what brokers keep on disk is measured instead, by itself and agai
   --disk FOLDER          a folder of the disk that is to be measured (default: that of temporary files)
   --ours "COMMAND"       as above; {data} is replaced too, or --data-dir FOLDER appended`;
 
+const ROUNDS_MAX = 100;
+/** As many as the broker takes. */
+const WORKERS_MAX = 64;
+
 export interface Settings {
   scenarios: readonly Scenario[];
   brokers: readonly BrokerName[];
   rounds: number;
   timing: Timing;
   ours: readonly string[];
+  /** Threads that our broker has for its connections. */
+  workers: number;
 }
 
 export class UsageError extends Error {}
@@ -45,6 +54,8 @@ export function readArguments(args: string[]) {
       quick: { type: "boolean", default: false },
       durable: { type: "boolean", default: false },
       auth: { type: "boolean", default: false },
+      tls: { type: "boolean", default: false },
+      workers: { type: "string" },
       rounds: { type: "string" },
       only: { type: "string", multiple: true, default: [] },
       brokers: { type: "string" },
@@ -61,14 +72,23 @@ export function readArguments(args: string[]) {
 
 export type Values = ReturnType<typeof readArguments>;
 
-export function settingsOf(values: Values): Settings {
+export function settingsOf(values: Values, all: readonly Scenario[] = SCENARIOS): Settings {
   return {
-    scenarios: chosenScenarios(SCENARIOS, values, ({ quick }) => quick || !values.quick),
+    scenarios: chosenScenarios(all, values, ({ quick }) => quick || !values.quick),
     brokers: chosenBrokers(values.brokers, values.quick),
     rounds: roundsOf(values),
     timing: values.quick ? { warmupMs: 150, durationMs: 500 } : { warmupMs: 300, durationMs: 800 },
     ours: wordsOf(values.ours) ?? OURS,
+    workers: numberOf("--workers", values.workers ?? "0", 0, WORKERS_MAX),
   };
+}
+
+/** Ours beside Mosquitto, by all ways in that both have. */
+export function waySettingsOf(values: Values): Settings {
+  if (values.ours?.includes("{port}")) throw new UsageError("--tls appends how ours listens, so leave {port} out");
+  const brokers = chosenBrokers(values.brokers, true);
+  if (brokers.includes("aedes")) throw new UsageError("Aedes has no ways in of its own, so it is not for --tls");
+  return { ...settingsOf(values, WAY_SCENARIOS), brokers };
 }
 
 /** Ours with rules, and ours without. */
@@ -113,9 +133,15 @@ function chosenScenarios<T extends Subject>(all: readonly T[], { only }: Values,
 }
 
 function roundsOf(values: Values): number {
-  const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) throw new UsageError("--rounds takes 1 to 100");
-  return rounds;
+  return numberOf("--rounds", values.rounds ?? (values.quick ? "1" : "3"), 1, ROUNDS_MAX);
+}
+
+function numberOf(option: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isInteger(value) || value < least || value > most) {
+    throw new UsageError(`${option} takes ${least} to ${most}`);
+  }
+  return value;
 }
 
 function wordsOf(command: string | undefined): string[] | undefined {

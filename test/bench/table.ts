@@ -119,7 +119,7 @@ export function ceilingNotes(rows: readonly Row[], samples: Samples, scenarios: 
   const notes: string[] = [];
   for (const row of rows) {
     const sink = row.cells.sink;
-    if (row.figure !== "messages" || sink === undefined) continue;
+    if ((row.figure !== "messages" && row.figure !== "connects") || sink === undefined) continue;
     const [name, best] = bestOf(row);
     if (name !== undefined && sink.median < 2 * best) {
       const times = (sink.median / best).toFixed(2);

@@ -45,6 +45,7 @@ static void on_connack(struct client *client, const struct frame *frame) {
     client->connected = true;
     connecting--;
     settled++;
+    if (client->events->connected) client->events->connected(client);
     return;
   }
   link_close(&client->link);
@@ -120,6 +121,11 @@ void client_init(struct client *client, const struct client_events *events, uint
   snprintf(client->identifier, sizeof client->identifier, "bench-%s-%u", kind, first_name + index);
 }
 
+void client_connect(struct client *client, int source) {
+  connecting++;
+  link_connect(&client->link, source);
+}
+
 // One source address has some 28,000 ports towards one port of the broker, and those of earlier runs rest a minute.
 enum { CONNECTIONS_PER_SOURCE = 4000 };
 
@@ -129,8 +135,7 @@ void clients_connect(struct client **clients, uint32_t count, const struct optio
   user_count = (uint32_t)options->users;
   while (settled < count) {
     for (; started < count && connecting < (uint32_t)options->in_progress; started++) {
-      connecting++;
-      link_connect(&clients[started]->link, (int)(started / CONNECTIONS_PER_SOURCE), options->port);
+      client_connect(clients[started], (int)(started / CONNECTIONS_PER_SOURCE));
     }
     loop_turn(100000000);
   }

@@ -8,6 +8,7 @@ struct client;
 
 // What a scenario wants to know. Every entry but `gone` may be NULL.
 struct client_events {
+  void (*connected)(struct client *); // it has its CONNACK
   void (*message)(struct client *, const struct publish *);
   // PUBACK, or PUBCOMP, or a PUBREC that refuses: the message is no longer under way.
   void (*acknowledged)(struct client *, uint8_t reason_code);
@@ -36,6 +37,8 @@ void client_init(struct client *client, const struct client_events *events, uint
 // Names of the clients that follow begin at another number: two generators may serve one broker at once.
 void client_group(int group);
 
+// Starts the connection of a client that is new or closed, from 127.0.0.(1 + source).
+void client_connect(struct client *client, int source);
 // Connects all, at most `in_progress` at the same time, and returns when each has its CONNACK or is gone.
 void clients_connect(struct client **clients, uint32_t count, const struct options *options);
 void client_subscribe(struct client *client, uint16_t packet_identifier, const char *topic_filter, int qos);

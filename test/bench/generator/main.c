@@ -1,4 +1,4 @@
-// A load generator for MQTT brokers: one thread, one epoll, no library. See ../README.md.
+// A load generator for MQTT brokers: one thread, one epoll, and OpenSSL for TLS. See ../README.md.
 #define _GNU_SOURCE
 #include "client.h"
 #include "options.h"
@@ -17,7 +17,8 @@ static const struct {
   void (*run)(const struct options *);
 } scenarios[] = {
     {"pubsub", run_pubsub},     {"latency", run_latency}, {"idle", run_idle}, {"subscriptions", run_subscriptions},
-    {"retained", run_retained}, {"offline", run_offline}, {"stock", run_stock}, {"take", run_take}, {"sink", run_sink},
+    {"retained", run_retained}, {"offline", run_offline}, {"stock", run_stock}, {"take", run_take},
+    {"connects", run_connects}, {"sink", run_sink},
 };
 
 static const struct {
@@ -26,6 +27,9 @@ static const struct {
   int min, max, usual;
 } table[] = {
     {"--port", offsetof(struct options, port), 0, 65535, 0},
+    {"--tls", offsetof(struct options, tls), 0, 13, 0},
+    {"--web", offsetof(struct options, web), 0, 1, 0},
+    {"--each", offsetof(struct options, each), 0, 1, 0},
     {"--pid", offsetof(struct options, pid), 0, 1 << 30, 0},
     {"--version", offsetof(struct options, version), 4, 5, 4},
     {"--qos", offsetof(struct options, qos), 0, 2, 0},
@@ -50,9 +54,25 @@ static const struct {
     {"--swap-every", offsetof(struct options, swap_every), 0, 1 << 30, 0},
 };
 
+static const struct {
+  const char *name;
+  size_t offset;
+} texts[] = {
+    {"--path", offsetof(struct options, path)},
+    {"--certificate", offsetof(struct options, certificate)},
+    {"--key", offsetof(struct options, key)},
+};
+
+enum { TEXTS = sizeof texts / sizeof *texts };
 enum { ENTRIES = sizeof table / sizeof *table, SCENARIOS = sizeof scenarios / sizeof *scenarios };
 
 static void set_option(struct options *options, const char *name, const char *value) {
+  for (int i = 0; i < TEXTS; i++) {
+    if (strcmp(texts[i].name, name)) continue;
+    if (!value || !*value) fail("%s takes a path", name);
+    *(const char **)((char *)options + texts[i].offset) = value;
+    return;
+  }
   for (int i = 0; i < ENTRIES; i++) {
     if (strcmp(table[i].name, name)) continue;
     char *end = NULL;
@@ -88,17 +108,17 @@ static void prepare_process(const struct options *options, bool limited) {
 }
 
 int main(int argc, char **argv) {
-  struct options options;
+  struct options options = {0};
   for (int i = 0; i < ENTRIES; i++) *(int *)((char *)&options + table[i].offset) = table[i].usual;
   const char *name = argc > 1 ? argv[1] : "";
   for (int i = 2; i < argc; i += 2) set_option(&options, argv[i], argv[i + 1]);
   for (int i = 0; i < SCENARIOS; i++) {
     if (strcmp(scenarios[i].name, name)) continue;
     prepare_process(&options, scenarios[i].run != run_sink);
-    loop_start();
+    loop_start(&options);
     client_group(options.group);
     scenarios[i].run(&options);
     return 0;
   }
-  fail("There is no scenario '%s': pubsub, latency, idle, subscriptions, retained, offline, stock, take or sink", name);
+  fail("There is no scenario '%s': pubsub, latency, idle, subscriptions, retained, offline, stock, take, connects or sink", name);
 }

@@ -6,6 +6,12 @@ enum { GROUP_NAMES = 100000 }; // numbers of one group, in names of clients and 
 
 struct options {
   int port;
+  const char *path;        // of a Unix socket, instead of the port
+  const char *certificate; // and its key, PEM: for a sink with TLS
+  const char *key;
+  int tls;                 // 12 or 13, for TLS 1.2 or 1.3; 0: none
+  int web;                 // 1: WebSocket
+  int each;                // 1: each packet is a WebSocket message, or a write of its own; 0: all that is due is one
   int pid;     // of the broker whose CPU time is measured; 0: none
   int version; // 4 (MQTT 3.1.1) or 5
   int qos;
@@ -35,4 +41,5 @@ void run_retained(const struct options *options);
 void run_offline(const struct options *options);
 void run_stock(const struct options *options);
 void run_take(const struct options *options);
+void run_connects(const struct options *options);
 void run_sink(const struct options *options);

@@ -164,7 +164,7 @@ void run_sink(const struct options *options) {
   asked = options;
   struct sigaction action = {.sa_handler = on_signal};
   sigaction(SIGTERM, &action, NULL);
-  link_listen(&listener, options->port);
+  link_listen(&listener);
   report_begin("listening");
   report_count("port", link_local_port(&listener));
   report_end();
