@@ -69,7 +69,8 @@ export class FrameSplitter {
       const at = this.to > this.from ? this.completePartial(bytes, start, end) : start;
       const rest = this.deliver(bytes, at, end);
       if (rest < end) {
-        this.gather(bytes, rest, end, Number.POSITIVE_INFINITY);
+        const known = !this.paused && !this.stopped && this.measure(bytes, rest, end);
+        this.gather(bytes, rest, end, known ? this.packetBytes : Number.POSITIVE_INFINITY);
       }
     } catch (error) {
       this.stop();
@@ -239,10 +240,15 @@ export function checkFixedHeader(firstByte: number, version: ProtocolVersion | 0
   if (flags === expected || (version === 3 && expected === 0x02 && flags === 0x0a)) {
     return;
   }
+  if (firstByte === TLS_HANDSHAKE && version === 0) throw malformed("5.0 [MQTT-2.1.3-1]", TLS_HERE);
   throw malformed(flagsRule(type, version), `${PACKET_NAMES[type]} has the reserved flags ${flags}`);
 }
 
 const TOO_LONG = "Remaining Length is longer than four bytes";
+
+/** The type of a TLS record with a ClientHello, which is what clients send first that take this for another port. */
+const TLS_HANDSHAKE = 0x16;
+const TLS_HERE = "A TLS handshake, but MQTT is spoken here without TLS: give the client the port for TLS";
 
 /** The flags that §2.1.3 of 5.0 and §2.2.2 of 3.1.1 prescribe, by packet type. */
 const FLAGS = [0, 0, 0, 0, 0, 0, 0x02, 0, 0x02, 0, 0x02, 0, 0, 0, 0, 0];

@@ -1,5 +1,6 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { ReasonCode } from "../codec/reason.ts";
 import type { Accept, Link, LinkHandler, Peer } from "../core/ports.ts";
 import { isTls } from "./certificate.ts";
 import type { Flushable, Turn } from "./turn.ts";
@@ -11,6 +12,14 @@ const LINGER_MS = 1000;
 const EMPTY = Buffer.alloc(0);
 /** Where packets for closed links are written to. Nobody reads it. */
 const SCRAP = Buffer.allocUnsafeSlow(2 * 1024);
+
+/** A handler that stands for one in another thread, and so cannot answer at once. */
+export interface RelayHandler extends LinkHandler {
+  /** The peer half-closed. Where other links end themselves, this one still sends, until `end` or `destroy`. */
+  onHalfClose(): void;
+  /** The stream is closed; the last that is called. */
+  onGone(): void;
+}
 
 /**
  * The batched writer over a socket or any other byte stream.
@@ -30,6 +39,7 @@ export class StreamLink implements Link, Flushable {
   private readonly tells: boolean;
   /** undefined once it has heard `onClose`. */
   private handler: LinkHandler | undefined;
+  private relay: RelayHandler | undefined;
   /** The batch once more, as the pool's type. */
   private buffer: Buffer = EMPTY;
   /** Bytes of the batch that are reserved, and how many there may be; -1 when the link takes none any more. */
@@ -42,11 +52,12 @@ export class StreamLink implements Link, Flushable {
   private writtenBytes = 0;
   private linger: NodeJS.Timeout | undefined;
 
-  constructor(stream: Duplex, peer: Peer, turn: Turn) {
+  /** `defers`: unless the stream, as a socket does, calls nobody back from a write and then needs its bytes no more. */
+  constructor(stream: Duplex, peer: Peer, turn: Turn, defers = !(stream instanceof Socket)) {
     this.stream = stream;
     this.peer = peer;
     this.turn = turn;
-    this.defers = !(stream instanceof Socket);
+    this.defers = defers;
     this.tells = isTls(stream);
   }
 
@@ -55,9 +66,12 @@ export class StreamLink implements Link, Flushable {
     this.stream.on("end", this.onEnd);
     this.stream.on("error", this.onError);
     this.stream.on("close", this.onStreamClose);
-    this.handler = accept(this);
+    const handler = accept(this);
+    this.handler = handler;
+    if ("onGone" in handler) this.relay = handler as RelayHandler;
     // A stream handed to us may have ended before; it won't say so again.
     if (this.stream.destroyed || this.stream.readableEnded) this.destroy();
+    if (this.stream.closed) process.nextTick(this.onStreamClose);
   }
 
   /** Bytes from the peer, valid only during the call. After the end they are discarded. */
@@ -96,7 +110,8 @@ export class StreamLink implements Link, Flushable {
     if (this.room >= 0) this.stream.resume();
   }
 
-  end(): void {
+  /** A byte stream has no words for the reason. */
+  end(_reasonCode?: ReasonCode): void {
     if (this.room < 0) return;
     this.finish();
     process.nextTick(this.onFinished);
@@ -228,6 +243,10 @@ export class StreamLink implements Link, Flushable {
   }
 
   private readonly onEnd = (): void => {
+    if (this.room >= 0 && this.relay !== undefined) {
+      this.relay.onHalfClose();
+      return;
+    }
     if (this.room >= 0) this.finish();
     this.close(undefined);
   };
@@ -242,6 +261,8 @@ export class StreamLink implements Link, Flushable {
     clearTimeout(this.linger);
     this.drop();
     this.close(undefined);
+    this.relay?.onGone();
+    this.relay = undefined;
   };
 
   private readonly onFinished = (): void => this.close(undefined);

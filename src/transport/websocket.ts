@@ -3,24 +3,32 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
 import type { Accept, Listener, Peer } from "../core/ports.ts";
 import { formatAddress } from "./address.ts";
-import { certificateOf } from "./certificate.ts";
 import { ForwardedPeers } from "./forwarded.ts";
-import { StreamLink } from "./link.ts";
+import { ProxyGate, type ProxyOptions } from "./proxy-protocol.ts";
+import { pskIdentityOf } from "./psk.ts";
+import { type Reader, shareReads } from "./shared-read.ts";
 import { explain, fallbackHost } from "./tcp.ts";
 import type { TlsFiles } from "./tls-files.ts";
 import type { Handshakes } from "./tls-handshakes.ts";
 import type { Turn } from "./turn.ts";
-import { plainAnswer, type Refusal, refusalOf, refusalText, type WebSocketPlace } from "./websocket-request.ts";
-import type { WebSocketHandshake, WebSocketStream } from "./websocket-stream.ts";
+import { WebSocketLink } from "./websocket-link.ts";
+import {
+  acceptanceText,
+  plainAnswer,
+  type Refusal,
+  refusalOf,
+  refusalText,
+  type WebSocketPlace,
+} from "./websocket-request.ts";
+import { WebSocketStream } from "./websocket-stream.ts";
 
 /** Connections that may wait for `accept`; the kernel caps it at net.core.somaxconn. */
 const BACKLOG = 4096;
 const DEFAULT_PATH = "/mqtt";
 /** An opening handshake is some 500 bytes; cookies of the page's host may come with it. */
 const HEADER_BYTES_MAX = 16 * 1024;
-/** Milliseconds from the connection to the end of the request's headers, looked after every second. */
-const HEADERS_TIMEOUT_MS = 10_000;
-const TIMEOUT_CHECK_MS = 1000;
+/** As of `WebSocketListenerOptions.handshakeMs`. */
+const HANDSHAKE_MS = 10_000;
 /** Milliseconds between two pings; proxies mostly cut what is silent for a minute. */
 const PING_MS = 30_000;
 
@@ -55,12 +63,16 @@ export interface WebSocketListenerOptions {
   noDelay?: boolean;
   keepAliveSeconds?: number;
   reusePort?: boolean;
+  /** As of TcpListener: whom the header names is the peer whose X-Forwarded-For is believed or not. */
+  proxy?: ProxyOptions | undefined;
   /** Told of failures to accept. */
   onError?: (error: Error) => void;
   /** Told why a peer that asked for a WebSocket got none. */
   onRefused?: (address: string, reason: string) => void;
   /** Connections that may be on their way to a WebSocket at a time, 1 or more; default 1000. */
   handshakesMax?: number;
+  /** Milliseconds from the connection to the end of a request for a WebSocket, TLS included; default 10,000. */
+  handshakeMs?: number;
 }
 
 /** MQTT over WebSocket: RFC 6455, and section 6 of MQTT 5.0 and 3.1.1. */
@@ -69,9 +81,12 @@ export class WebSocketListener implements Listener {
   private readonly options: WebSocketListenerOptions;
   private readonly place: WebSocketPlace;
   private readonly peers: ForwardedPeers;
+  private readonly gate: ProxyGate | undefined;
   private readonly streams = new Set<WebSocketStream>();
   /** Connections that have not become a WebSocket, by their address. */
   private readonly pending = new Map<string, Socket>();
+  /** Of sockets that are read into the shared buffer, who takes the bytes. */
+  private readonly readers = new WeakMap<Socket, Reader>();
   private server: Server | undefined;
   private pings: NodeJS.Timeout | undefined;
   private host: string;
@@ -87,6 +102,7 @@ export class WebSocketListener implements Listener {
     this.port = port;
     this.place = { paths: path === undefined ? [DEFAULT_PATH, "/"] : [path], origins };
     this.peers = new ForwardedPeers(trustedProxies);
+    this.gate = options.proxy && new ProxyGate(options.proxy, options.turn);
   }
 
   get url(): string {
@@ -95,11 +111,8 @@ export class WebSocketListener implements Listener {
   }
 
   async listen(accept: Accept): Promise<void> {
-    const { host, tls, maxPayload, onError } = this.options;
+    const { host, tls, onError } = this.options;
     this.closed = false;
-    // Most brokers have no such listener, and what it needs takes a while to load.
-    const { WebSocketHandshake } = await import("./websocket-stream.ts");
-    const handshake = new WebSocketHandshake(maxPayload);
     await tls?.files.open();
     const server = await this.bind(host).catch(async (error: NodeJS.ErrnoException) => {
       const fallback = fallbackHost(host, error);
@@ -115,14 +128,16 @@ export class WebSocketListener implements Listener {
       await this.close();
       return;
     }
+    if (tls === undefined && this.gate === undefined) this.shareReads(server);
     if (tls !== undefined) {
       tls.files.attach(server as unknown as TlsServer);
-      tls.handshakes.follow(server as unknown as TlsServer);
+      tls.handshakes.follow(server as unknown as TlsServer, tls.files.clients, this.gate?.shown);
     }
     server.prependListener("connection", (socket: Socket) => this.begun(socket));
+    this.gate?.guard(server);
     server.on("error", (error) => onError?.(error));
     server.on("request", (request) => refuse(request.socket, plainAnswer(request, this.place)));
-    server.on("upgrade", (request, socket, head) => this.asked(request, socket as Socket, head, handshake, accept));
+    server.on("upgrade", (request, socket, head) => this.asked(request, socket as Socket, head, accept));
     this.pings = setInterval(() => this.ping(), PING_MS).unref();
   }
 
@@ -135,28 +150,26 @@ export class WebSocketListener implements Listener {
     this.stopPings();
     server.close();
     for (const socket of this.pending.values()) socket.destroy();
+    this.gate?.close();
     this.options.tls?.files.close();
   }
 
   private async bind(host: string): Promise<Server> {
     const { port, reusePort = false, noDelay = true, keepAliveSeconds = 0, tls } = this.options;
+    // Most brokers have no such listener, and what it needs takes a while to load.
     const options: ServerOptions = {
       noDelay,
       keepAlive: keepAliveSeconds > 0,
       keepAliveInitialDelay: keepAliveSeconds * 1000,
       maxHeaderSize: HEADER_BYTES_MAX,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: HEADERS_TIMEOUT_MS,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      // `begun` has a deadline for all of it.
+      headersTimeout: 0,
+      requestTimeout: 0,
     };
     const server =
       tls === undefined
         ? (await import("node:http")).createServer(options)
-        : (await import("node:https")).createServer({
-            ...options,
-            ...tls.files.serverOptions(["http/1.1"]),
-            handshakeTimeout: HEADERS_TIMEOUT_MS,
-          });
+        : (await import("node:https")).createServer({ ...options, ...tls.files.serverOptions(["http/1.1"]) });
     return new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host, port, backlog: BACKLOG, reusePort }, () => {
@@ -166,9 +179,22 @@ export class WebSocketListener implements Listener {
     });
   }
 
+  /** What the HTTP server reads, it reads in a way of its own: only a WebSocket's bytes come to the reader. */
+  private shareReads(server: Server): void {
+    const { noDelay = true, keepAliveSeconds = 0 } = this.options;
+    shareReads(server, (socket) => {
+      if (noDelay) socket.setNoDelay(true);
+      if (keepAliveSeconds > 0) socket.setKeepAlive(true, keepAliveSeconds * 1000);
+      const reader: Reader = { receive: (bytes, start, end) => socket.push(Buffer.from(bytes.slice(start, end))) };
+      this.readers.set(socket, reader);
+      server.emit("connection", socket);
+      return reader;
+    });
+  }
+
   private begun(socket: Socket): void {
     const { remoteAddress, remotePort } = socket;
-    const { handshakesMax = HANDSHAKES_MAX, onRefused } = this.options;
+    const { handshakesMax = HANDSHAKES_MAX, handshakeMs = HANDSHAKE_MS, onRefused } = this.options;
     // Gone again before we looked.
     if (remoteAddress === undefined || remotePort === undefined) return;
     const place = formatAddress(remoteAddress, remotePort);
@@ -178,56 +204,58 @@ export class WebSocketListener implements Listener {
       return;
     }
     this.pending.set(place, socket);
+    const deadline = setTimeout(() => {
+      if (this.pending.get(place) !== socket) return;
+      onRefused?.(place, `it has not asked for a WebSocket within ${handshakeMs} ms`);
+      socket.destroy();
+    }, handshakeMs).unref();
     socket.once("close", () => {
+      clearTimeout(deadline);
       if (this.pending.get(place) === socket) this.pending.delete(place);
     });
   }
 
-  private asked(
-    request: IncomingMessage,
-    socket: Socket,
-    head: Buffer,
-    handshake: WebSocketHandshake,
-    accept: Accept,
-  ): void {
+  private asked(request: IncomingMessage, socket: Socket, head: Buffer, accept: Accept): void {
     const { remoteAddress, remotePort } = socket;
     // Gone again before we looked.
     if (remoteAddress === undefined || remotePort === undefined || this.closed) {
       socket.destroy();
       return;
     }
-    const origin = this.peers.of(remoteAddress, remotePort, request.headers);
+    const behind = this.gate?.originOf(remoteAddress, remotePort);
+    const origin = this.peers.of(behind?.host ?? remoteAddress, behind?.port ?? remotePort, request.headers);
     const refusal = refusalOf(request, this.place);
     if (refusal !== undefined) {
       this.options.onRefused?.(origin.address, refusal.reason);
       refuse(socket, refusal);
       return;
     }
-    const certificate = certificateOf(socket);
+    const certificate = this.options.tls?.files.clients.of(socket);
+    const pskIdentity = pskIdentityOf(socket);
     const peer: Peer = {
       ...origin,
+      local: origin.local && behind?.local !== false,
       listener: this.name,
       transport: this.options.tls === undefined ? "websocket" : "websocket-tls",
       ...(certificate !== undefined && { certificate }),
+      ...(pskIdentity !== undefined && { pskIdentity }),
     };
-    const opened = (stream: WebSocketStream): void => {
-      this.pending.delete(formatAddress(remoteAddress, remotePort));
-      // The library has switched it on, whatever was asked for.
-      if (this.options.noDelay === false) socket.setNoDelay(false);
-      this.serve(stream, peer, accept);
-    };
-    handshake.answer(request, socket, head, () => this.closed, opened);
-  }
-
-  private serve(stream: WebSocketStream, peer: Peer, accept: Accept): void {
+    this.pending.delete(formatAddress(remoteAddress, remotePort));
+    socket.write(acceptanceText(request));
+    const stream = new WebSocketStream(socket, this.options.maxPayload);
     this.streams.add(stream);
     stream.on("close", () => {
       this.streams.delete(stream);
       if (this.closed) this.stopPings();
     });
-    const link = new StreamLink(stream, peer, this.options.turn);
-    link.open(accept);
-    stream.on("data", (chunk: Uint8Array) => link.receive(chunk, 0, chunk.length));
+    new WebSocketLink(stream, peer, this.options.turn).open(accept);
+    // TLS ends both ways otherwise, before what is to be said has been said.
+    socket.allowHalfOpen = true;
+    const reader = this.readers.get(socket);
+    if (reader === undefined) socket.on("data", (chunk: Buffer) => stream.takeBytes(chunk, 0, chunk.length));
+    else reader.receive = (bytes, start, end) => stream.takeBytes(bytes, start, end);
+    if (head.length > 0) stream.takeBytes(head, 0, head.length);
+    socket.resume();
   }
 
   /** Those who are connected when the listener closes stay, and are asked on. */

@@ -244,6 +244,7 @@ for (const [name, line, version, code, rule] of [
   ["the largest claim", "30 ff ff ff 7f", 4, 0x95, ""],
   ["packet type 0", "0f", 0, 0x81, "5.0 §2.1.2"],
   ["reserved flags", "13", 0, 0x81, "5.0 [MQTT-2.1.3-1]"],
+  ["the beginning of TLS", "16", 0, 0x81, "5.0 [MQTT-2.1.3-1]"],
   ["SUBSCRIBE without its flag", "80", 4, 0x81, "3.1.1 [MQTT-3.8.1-1]"],
 ] as const) {
   test(`refuses ${name} (version ${version}) as soon as its last byte is here, and not before`, () => {

@@ -3,14 +3,14 @@ import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { suite, type TestContext, test } from "node:test";
+import { after, before, suite, type TestContext, test } from "node:test";
 import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
 import { WebSocket } from "ws";
 import { connect as connectTcp } from "../support/raw-client.ts";
-import { emptyFolder, type Running, runProgram, type StartOptions, startProgram } from "./program.ts";
+import { emptyFolder, type Lifetime, type Running, runProgram, type StartOptions, startProgram } from "./program.ts";
 
 async function start(
-  context: TestContext,
+  context: Lifetime,
   words: readonly string[] = ["--ws-port", "0", "--bind", "127.0.0.1"],
   options: StartOptions = {},
 ): Promise<{ program: Running; url: string }> {
@@ -25,12 +25,14 @@ async function client(context: TestContext, url: string, options: IClientOptions
   return mqtt;
 }
 
+/** Of MQTT 3.1.1 with the client id "a". */
+const CONNECT = [0x10, 13, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 60, 0, 1, 0x61];
+
 /** A client that is nothing but a WebSocket, after CONNACK. */
 async function open(url: string): Promise<WebSocket> {
   const socket = new WebSocket(url, "mqtt");
   await once(socket, "open");
-  // CONNECT of MQTT 3.1.1 with the client id "a".
-  socket.send(Buffer.from([0x10, 13, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 60, 0, 1, 0x61]));
+  socket.send(Buffer.from(CONNECT));
   const [connack] = await once(socket, "message");
   assert.deepEqual([...connack], [0x20, 2, 0, 0]);
   return socket;
@@ -44,6 +46,20 @@ async function echoes(mqtt: MqttClient, payload: Buffer | string, qos: 0 | 1 | 2
 }
 
 suite("--ws-port", () => {
+  /** For tests that leave nothing behind. */
+  let shared: ReturnType<typeof start>;
+  const ends: (() => void | Promise<void>)[] = [];
+  before(() => {
+    const lifetime = { after: (end: () => void | Promise<void>) => void ends.push(end) };
+    const cwd = emptyFolder(lifetime);
+    const entry = '{ name: "guest", method: "anonymous" }';
+    writeFileSync(join(cwd, "auth.json5"), `{ authentication: [${entry}], authorization: [] }`);
+    shared = start(lifetime, ["--ws-port", "0", "--bind", "127.0.0.1", "--store", "memory"], { cwd });
+  });
+  after(async () => {
+    for (const end of ends.reverse()) await end();
+  });
+
   test("serves MQTT.js by 3.1, 3.1.1 and 5.0", async (context) => {
     const { program, url } = await start(context);
     assert.match(url, /^ws:\/\/127\.0\.0\.1:[1-9]\d*\/mqtt$/);
@@ -84,6 +100,29 @@ suite("--ws-port", () => {
     assert.equal(code, 1001);
     assert.equal((await stopped).code, 0);
   });
+
+  for (const [title, code, packets] of [
+    ["DISCONNECT", 1000, [CONNECT, [0xe0, 0]]],
+    ["a packet before CONNECT", 1002, [[0xc0, 0]]],
+    ["a second CONNECT", 1002, [CONNECT, CONNECT]],
+    ["a version that is none", 1002, [CONNECT.with(8, 9)]],
+    [
+      "a user who is not known",
+      1008,
+      [[0x10, 16, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 0x82, 0, 60, 0, 1, 0x61, 0, 1, 0x62]],
+    ],
+    ["a packet over the limit", 1009, [CONNECT, [0x30, 0xff, 0xff, 0xff, 0x7f]]],
+  ] as const) {
+    test(`${title} closes with ${code}`, async (context) => {
+      const { url } = await shared;
+      context.after(() => socket.terminate());
+      const socket = new WebSocket(url, "mqtt");
+      await once(socket, "open");
+      const closed = once(socket, "close");
+      for (const packet of packets) socket.send(Buffer.from(packet));
+      assert.equal((await closed)[0], code);
+    });
+  }
 
   test("a reader that stops costs no more than the limit, and the broker serves others", async (context) => {
     const words = ["--ws-port", "0", "--bind", "127.0.0.1", "--store", "memory"];

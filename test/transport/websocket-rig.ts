@@ -79,6 +79,7 @@ export class RawWebSocket extends Duplex {
   /** Payloads of the binary frames, by their sizes. */
   readonly messages: number[] = [];
   pings = 0;
+  readonly pongs: string[] = [];
   mute = false;
   /** Status code of the close frame that came. */
   closeCode: number | undefined;
@@ -157,7 +158,7 @@ export class RawWebSocket extends Duplex {
     } else if (opcode === OPCODE.ping) {
       this.pings++;
       if (!this.mute) this.socket.write(frame(OPCODE.pong, payload));
-    }
+    } else if (opcode === OPCODE.pong) this.pongs.push(String(payload));
   }
 }
 

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { WebSocket } from "ws";
+import { ReasonCode } from "../../src/codec/reason.ts";
 import type { Link } from "../../src/core/ports.ts";
 import { Turn } from "../../src/transport/turn.ts";
 import { WebSocketListener, type WebSocketListenerOptions } from "../../src/transport/websocket.ts";
@@ -52,7 +54,7 @@ describe("WebSocketListener", () => {
     ends.push(() => socket.destroy());
     const answer = await request(socket, line, headers);
     const more = await readToEnd(socket);
-    const extra = ["allow", "upgrade"].flatMap((name) => answer.headers.get(name) ?? []);
+    const extra = ["allow", "upgrade", "sec-websocket-version"].flatMap((name) => answer.headers.get(name) ?? []);
     return [answer.status, `${answer.rest}${more}`.trim(), ...extra];
   }
 
@@ -96,7 +98,7 @@ describe("WebSocketListener", () => {
       "a plain GET with 426",
       GET,
       PLAIN,
-      [426, "Here is MQTT over WebSocket: connect with an MQTT client.", "websocket"],
+      [426, "Here is MQTT over WebSocket: connect with an MQTT client.", "websocket", "13"],
     ],
   ] as const) {
     it(`refuses ${title} and a sentence`, async () => {
@@ -151,11 +153,59 @@ describe("WebSocketListener", () => {
     await dial(listener);
   });
 
-  it("refuses an old version of WebSocket with 400, and opens no link", async () => {
-    const [status] = await ask(await listen(), GET, opening({ "Sec-WebSocket-Version": "7" }));
-    assert.equal(status, 400);
-    assert.equal(links.length, 0);
+  for (const [title, headers, expected] of [
+    [
+      "an old version of WebSocket with 426 and the one to speak (RFC 6455, 4.4)",
+      { "Sec-WebSocket-Version": "7" },
+      [426, "Speak version 13 of WebSocket, as RFC 6455 describes it.", "websocket", "13"],
+    ],
+    [
+      "a key that is not 16 bytes with 400",
+      { "Sec-WebSocket-Key": "dGhlIHNhbXBsZQ==" },
+      [400, "Send a Sec-WebSocket-Key, 16 bytes in base64, as RFC 6455 wants it in section 4.1."],
+    ],
+    [
+      "an upgrade to something else with 426",
+      { Upgrade: "h2c" },
+      [426, "Here is MQTT over WebSocket: connect with an MQTT client.", "websocket", "13"],
+    ],
+  ] as const) {
+    it(`refuses ${title}, and opens no link`, async () => {
+      assert.deepEqual(await ask(await listen(), GET, opening(headers)), expected);
+      assert.equal(links.length, 0);
+    });
+  }
+
+  it("hears what comes in one piece with the opening handshake", async () => {
+    const listener = await listen();
+    const socket = await dialRaw(listener);
+    ends.push(() => socket.destroy());
+    const head = Object.entries(opening()).map(([name, value]) => `${name}: ${value}\r\n`);
+    const bytes = frame(OPCODE.binary, Buffer.from("at once"));
+    socket.write(Buffer.concat([Buffer.from(`${GET}\r\n${head.join("")}\r\n`), bytes, bytes.subarray(0, 9)]));
+    await until("it came", () => heards[0]?.size === 10);
+    socket.write(bytes.subarray(9));
+    await until("the rest came", () => heards[0]!.size === 14);
+    assert.equal(String(heards[0]!.bytes), "at onceat once");
   });
+
+  for (const [title, begin] of [
+    ["says nothing", ""],
+    ["does not end its request", `${GET}\r\nHost: broker\r\n`],
+  ] as const) {
+    it(`cuts off who ${title} when its time is over, and says so`, async () => {
+      const refused: string[] = [];
+      const listener = await listen({ handshakeMs: 60, onRefused: (_address, reason) => refused.push(reason) });
+      const arrived = await dial(listener);
+      const socket = await dialRaw(listener);
+      socket.write(begin);
+      assert.equal(String(await readToEnd(socket)), "");
+      socket.destroy();
+      assert.deepEqual(refused, ["it has not asked for a WebSocket within 60 ms"]);
+      arrived.write("still here");
+      await until("it came", () => heards[0]!.size === 10);
+    });
+  }
 
   it("joins what messages and fragments split, and splits what they join (5.0 [MQTT-6.0.0-2], 3.1.1 [MQTT-6.0.0-2])", async () => {
     const client = await dial(await listen());
@@ -176,6 +226,37 @@ describe("WebSocketListener", () => {
     assert.deepEqual(heards[0]!.bytes, sent);
   });
 
+  for (const [last, code] of [
+    [frame(OPCODE.ping, Buffer.from("behind them")), undefined],
+    [frame(OPCODE.close, Buffer.from([0x03, 0xe8])), 1000],
+    [frame(OPCODE.text, Buffer.from("no")), 1003],
+  ] as const) {
+    const end = code === undefined ? "a ping" : `what closes it with ${code}`;
+    it(`hands the core at once what one read brought in many messages, before ${end}`, async () => {
+      const client = await dial(await listen());
+      client.resume();
+      const heard = heards[0]!;
+      const pieces: Buffer[] = [];
+      heard.onData = (bytes, start, end) => {
+        assert.deepEqual(heard.closes, []);
+        pieces.push(Buffer.from(bytes.subarray(start, end)));
+      };
+      const sent = pattern(1200);
+      // Short and long: masks are taken off in two ways.
+      const sizes = [1, 300, 2, 95, 500, 302];
+      let at = 0;
+      const frames = sizes.map((size) => {
+        at += size;
+        return frame(OPCODE.binary, sent.subarray(at - size, at));
+      });
+      client.socket.write(Buffer.concat([...frames, frame(OPCODE.ping, Buffer.alloc(0)), frames[0]!, last]));
+      const isOver = () => (code === undefined ? client.pongs.length > 0 : client.closeCode !== undefined);
+      await until("it was answered", isOver);
+      assert.deepEqual(pieces, [Buffer.concat([sent, sent.subarray(0, 1)])]);
+      assert.equal(client.closeCode, code);
+    });
+  }
+
   it("sends what one turn has gathered as one message", async () => {
     const client = await dial(await listen());
     client.resume();
@@ -194,9 +275,15 @@ describe("WebSocketListener", () => {
       "MQTT takes binary messages only",
       /^a text message came/,
     ],
-    ["a message beyond the limit with 1009", frame(OPCODE.binary, Buffer.alloc(100_001)), 1009, "", /payload size/],
-    ["a frame without a mask with 1002", Buffer.from([0x82, 1, 0]), 1002, "", /MASK must be set/],
-    ["a reserved bit with 1002", Buffer.from([0xc2, 0x80, 0, 0, 0, 0]), 1002, "", /RSV1/],
+    [
+      "a message beyond the limit with 1009",
+      frame(OPCODE.binary, Buffer.alloc(100_001)),
+      1009,
+      "",
+      /^a message has 100001 bytes or more, over the limit of 100000$/,
+    ],
+    ["a frame without a mask with 1002", Buffer.from([0x82, 1, 0]), 1002, "", /^a frame is not masked$/],
+    ["a reserved bit with 1002", Buffer.from([0xc2, 0x80, 0, 0, 0, 0]), 1002, "", /^a reserved bit of a frame is set$/],
   ] as const) {
     it(`closes ${title}, once, with the reason for the log (5.0 [MQTT-6.0.0-1], 3.1.1 [MQTT-6.0.0-1])`, async () => {
       const client = await dial(await listen());
@@ -212,17 +299,60 @@ describe("WebSocketListener", () => {
     });
   }
 
-  it("closes with 1000 when the broker ends a connection, and with 1001 once it stops", async () => {
-    const listener = await listen();
-    for (const code of [1000, 1001]) {
-      const client = await dial(listener);
+  for (const [title, reasonCode, code] of [
+    ["no reason", undefined, 1000],
+    ["Success", ReasonCode.Success, 1000],
+    ["Disconnect with Will Message", ReasonCode.DisconnectWithWill, 1000],
+    ["Server shutting down", ReasonCode.ServerShuttingDown, 1001],
+    ["Malformed Packet", ReasonCode.MalformedPacket, 1002],
+    ["Protocol Error", ReasonCode.ProtocolError, 1002],
+    ["Unsupported Protocol Version", ReasonCode.UnsupportedProtocolVersion, 1002],
+    ["Topic Alias invalid", ReasonCode.TopicAliasInvalid, 1002],
+    ["Bad User Name or Password", ReasonCode.BadUserNameOrPassword, 1008],
+    ["Not authorized", ReasonCode.NotAuthorized, 1008],
+    ["Keep Alive timeout", ReasonCode.KeepAliveTimeout, 1008],
+    ["Session taken over", ReasonCode.SessionTakenOver, 1008],
+    ["Packet too large", ReasonCode.PacketTooLarge, 1009],
+    ["Implementation specific error", ReasonCode.ImplementationSpecificError, 1011],
+    ["Server busy", ReasonCode.ServerBusy, 1013],
+  ] as const) {
+    it(`a link that is ended for ${title} sends its last packet and closes with ${code}`, async () => {
+      const client = await dial(await listen());
       client.resume();
-      if (code === 1001) await listener.close();
-      send(links.at(-1)!, Buffer.from("last words"));
-      links.at(-1)!.end();
+      send(links[0]!, Buffer.from("last words"));
+      links[0]!.end(reasonCode);
       await until("it was closed", () => client.closeCode !== undefined);
       assert.deepEqual([client.closeCode, client.messages], [code, [10]]);
-    }
+    });
+  }
+
+  it("closes TCP at once when the client has answered the close frame", async () => {
+    const client = await dial(await listen());
+    client.resume();
+    links[0]!.end();
+    await until("it was closed", () => client.closeCode !== undefined);
+    assert.equal(client.socket.readableEnded, false);
+    client.socket.write(frame(OPCODE.close, Buffer.from([0x03, 0xe8])));
+    await once(client.socket, "end");
+  });
+
+  it("answers pings with what they carry, and piles up none for a peer that does not read (RFC 6455, 5.5.3)", async () => {
+    const client = await dial(await listen());
+    const { socket } = client;
+    client.resume();
+    socket.write(frame(OPCODE.ping, Buffer.from("first")));
+    await until("it was answered", () => client.pongs.length === 1);
+    socket.pause();
+    send(links[0]!, Buffer.alloc(24 * 1024 * 1024));
+    await turns(5);
+    for (let count = 0; count < 5000; count++) socket.write(frame(OPCODE.ping, Buffer.from(`${count}`.padEnd(125))));
+    const { stream } = links[0] as unknown as { stream: { socket: Socket } };
+    await until("all came", () => stream.socket.bytesRead > 5000 * 131);
+    const waiting = stream.socket.writableLength;
+    assert.ok(waiting <= 24 * 1024 * 1024 + 10, `${waiting} bytes wait`);
+    socket.resume();
+    await until("the last was answered", () => client.pongs.length > 1);
+    assert.deepEqual(client.pongs, ["first", "4999".padEnd(125)]);
   });
 
   it("answers a client's close frame, and tells the core once", async () => {
