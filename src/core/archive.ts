@@ -43,6 +43,8 @@ export class Archive implements Timed {
   nextRetained = 1;
   private readonly broker: Broker;
   private clockWrittenMs = Number.NEGATIVE_INFINITY;
+  /** What an earlier run has kept of the wall clock, less the monotonic clock of this one. */
+  private keptWallOffsetMs = Number.NEGATIVE_INFINITY;
 
   constructor(broker: Broker, store: Store) {
     this.broker = broker;
@@ -60,6 +62,16 @@ export class Archive implements Timed {
   /** An age as a time of this run. */
   fromAge(ageMs: number): number {
     return ageMs - this.ageOffsetMs;
+  }
+
+  /** The wall clock stood there at the end of an earlier run, in milliseconds since 1970. */
+  keepWall(wallMs: number): void {
+    this.keptWallOffsetMs = wallMs - this.broker.nowMs;
+  }
+
+  /** Milliseconds since 1970 that it is at least, by what an earlier run has kept; 0 when none has. */
+  get keptWallMs(): number {
+    return Math.max(0, this.keptWallOffsetMs + this.broker.world.clock.nowMs());
   }
 
   /** The clock is written once an hour when nothing else is, so that what was lived through a crash counts. */
@@ -191,7 +203,10 @@ export class Archive implements Timed {
     const { clock } = this.broker.world;
     const { nowMs } = this.broker;
     this.clockWrittenMs = nowMs;
-    const value = encodeClock({ ageMs: this.age(nowMs), wallMs: clock.wallMs(), trusted: clock.trusted() });
+    const trusted = clock.trusted();
+    // A clock that begins anew at each start does not make forget what time it has been.
+    const wallMs = trusted ? clock.wallMs() : Math.max(clock.wallMs(), this.keptWallMs);
+    const value = encodeClock({ ageMs: this.age(nowMs), wallMs, trusted });
     putRecord(this.journal.batch, Table.Clock, 0, NO_BYTES, value);
     if (!this.broker.options.sys.restore) return;
     const totals = nameBytes(JSON.stringify(this.broker.sys.info()));

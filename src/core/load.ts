@@ -102,6 +102,7 @@ async function loadClock(broker: Broker, archive: Archive): Promise<void> {
   archive.ageOffsetMs = -broker.nowMs;
   if (found === undefined) return;
   const { ageMs, wallMs, trusted } = found as ClockRecord;
+  archive.keepWall(wallMs);
   const offMs = trusted && clock.trusted() ? Math.max(0, clock.wallMs() - wallMs) : 0;
   archive.ageOffsetMs += ageMs + offMs;
 }

@@ -33,6 +33,8 @@ export class SysTopics implements Timed {
   dueMs = 0;
   private readonly broker: Broker;
   private readonly published = new Map<string, string>();
+  /** Topics of others, as they were last given. */
+  private given = new Set<string>();
   private readonly startedMs: number;
   private readonly startedWallMs: number;
   private restored: Partial<SysInfo> = {};
@@ -100,7 +102,20 @@ export class SysTopics implements Timed {
     if (broker.hooks.present.onSysInfoTick) broker.hooks.notify("onSysInfoTick", info);
     this.updateAverages(nowMs);
     for (const [topic, value] of this.values(info)) this.publish(`$SYS/broker/${topic}`, String(value));
+    this.publishGiven();
     broker.deadlines.set(this, nowMs + broker.options.sys.intervalMs);
+  }
+
+  private publishGiven(): void {
+    const before = this.given;
+    this.given = new Set();
+    for (const [topic, value] of this.broker.world.sysValues?.() ?? []) {
+      const topicName = `$SYS/broker/${topic}`;
+      this.given.add(topicName);
+      this.publish(topicName, String(value));
+    }
+    // An empty payload takes the retained message away.
+    for (const topicName of before) if (!this.given.has(topicName)) this.publish(topicName, "");
   }
 
   private publish(topicName: string, value: string): void {

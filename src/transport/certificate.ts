@@ -23,10 +23,16 @@ export function certificateOf(duplex: Duplex): PeerCertificate | undefined {
   // null is what the server's end says. Where we are the client, the other end has shown the certificate of a server,
   // which any public authority gives to anybody.
   if (duplex.getEphemeralKeyInfo() !== null) return undefined;
-  const { subject, subjectaltname, valid_to: validTo } = duplex.getPeerCertificate();
+  const { subject, valid_to: validTo } = duplex.getPeerCertificate();
   // A session that is resumed was verified when it began; the certificate may have expired since.
   if (subject === undefined || !(Date.parse(validTo) > Date.now())) return undefined;
-  return { commonName: single(subject.CN), subjectAltNames: readAltNames(subjectaltname ?? "") };
+  return namesOf(duplex);
+}
+
+/** What the certificate at the other end says, whether it is true or not. */
+export function namesOf(socket: TLSSocket): PeerCertificate {
+  const { subject, subjectaltname } = socket.getPeerCertificate();
+  return { commonName: single(subject?.CN), subjectAltNames: readAltNames(subjectaltname ?? "") };
 }
 
 /** Told by a method that only TLS sockets have, since `node:tls` is slow to load and mostly not needed. */

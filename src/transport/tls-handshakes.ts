@@ -2,6 +2,8 @@ import type { Socket } from "node:net";
 import type { Server, TLSSocket } from "node:tls";
 import type { Log } from "../core/ports.ts";
 import { formatAddress } from "./address.ts";
+import { pskFailureOf } from "./psk.ts";
+import { type ClientCertificates, codeOf } from "./tls-clients.ts";
 
 /** What OpenSSL and Node.js say of a certificate, and what it means to whoever reads the log. */
 const OF_CERTIFICATE: Record<string, string> = {
@@ -17,6 +19,19 @@ const OF_CERTIFICATE: Record<string, string> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: "the client's certificate is signed by itself, not by an authority that is trusted here",
   CERT_SIGNATURE_FAILURE: "the client's certificate was not signed by the authority that it names",
   INVALID_PURPOSE: "the client's certificate is not made for clients",
+  INVALID_CA: "the client's certificate was signed by one that is not of an authority",
+  PATH_LENGTH_EXCEEDED:
+    "there are more authorities between the client's certificate and the first than that one allows",
+  CERT_CHAIN_TOO_LONG: "there are too many authorities between the client's certificate and one that is trusted here",
+  EE_KEY_TOO_SMALL: "the key of the client's certificate is too weak",
+  CA_KEY_TOO_SMALL: "the key of an authority of the client's certificate is too weak",
+  CA_MD_TOO_WEAK: "the client's certificate is signed in a way that is too weak",
+  CRL_SIGNATURE_FAILURE: "the list of revoked certificates was not signed by the authority that it names",
+  KEYUSAGE_NO_CRL_SIGN: "the authority of the client's certificate may not sign lists of revoked certificates",
+  UNHANDLED_CRITICAL_EXTENSION: "the client's certificate, or one of an authority, has a rule that is not applied here",
+  UNHANDLED_CRITICAL_CRL_EXTENSION: "the list of revoked certificates is one of changes, or of some certificates only",
+  CERT_REJECTED: "the client's certificate, or one of an authority, cannot be understood",
+  NO_CERTIFICATE: "the client has no certificate",
 };
 const OF_HANDSHAKE: Record<string, string> = {
   ERR_TLS_HANDSHAKE_TIMEOUT: "the client was silent",
@@ -44,6 +59,7 @@ export class Handshakes {
   private readonly max: number;
   private readonly log: Log;
   private readonly sockets = new Map<string, Socket>();
+  private shown: (place: string) => string = (place) => place;
 
   /** `max`: at a time, 1 or more; whoever comes then is turned away. */
   constructor(listener: string, max: number, log: Log) {
@@ -52,10 +68,15 @@ export class Handshakes {
     this.log = log;
   }
 
-  follow(server: Server): void {
+  /**
+   * `clients`: what their certificates are judged by before anybody else sees their connections. `shown`: what the log
+   * says in place of the address that a connection comes from.
+   */
+  follow(server: Server, clients: ClientCertificates, shown?: (place: string) => string): void {
+    if (shown !== undefined) this.shown = shown;
     // Before those of the server itself, which begins the handshake.
     server.prependListener("connection", (socket: Socket) => this.begun(socket));
-    server.on("secureConnection", (socket) => this.sockets.delete(placeOf(socket)));
+    server.prependListener("secureConnection", (socket: TLSSocket) => this.done(socket, clients));
     server.on("tlsClientError", (error, socket) => this.failed(error, socket));
   }
 
@@ -72,7 +93,7 @@ export class Handshakes {
   private begun(socket: Socket): void {
     const place = placeOf(socket);
     if (this.sockets.size >= this.max) {
-      const fields = { listener: this.listener, address: place };
+      const fields = { listener: this.listener, address: this.shown(place) };
       this.log.warn("Connection turned away: too many clients are at their TLS handshake", fields);
       socket.destroy();
       return;
@@ -83,9 +104,26 @@ export class Handshakes {
     });
   }
 
+  private done(socket: TLSSocket, clients: ClientCertificates): void {
+    const address = placeOf(socket);
+    this.sockets.delete(address);
+    const verdict = clients.judge(socket);
+    if (verdict === undefined) return;
+    const fields = {
+      listener: this.listener,
+      address: this.shown(address),
+      reason: wordsOf(verdict.problem),
+      ...clients.times(),
+    };
+    if (verdict.isRefused) {
+      this.log.info("TLS handshake failed", fields);
+      socket.destroy();
+    } else this.log.info("A client is let in without its certificate", fields);
+  }
+
   private failed(error: NodeJS.ErrnoException, socket: TLSSocket): void {
     // Where a connection that is gone came from is known to the one beneath it alone. Not a public property.
-    const address = placeOf(socket) || placeOf((socket as { _parent?: Socket })._parent ?? socket);
+    const address = this.shown(placeOf(socket) || placeOf((socket as { _parent?: Socket })._parent ?? socket));
     const reason = reasonOf(error, socket);
     this.log.info("TLS handshake failed", { listener: this.listener, ...(address !== "" && { address }), reason });
     socket.destroy();
@@ -97,13 +135,14 @@ function placeOf({ remoteAddress, remotePort }: Socket): string {
   return remoteAddress === undefined || remotePort === undefined ? "" : formatAddress(remoteAddress, remotePort);
 }
 
+function wordsOf(code: string): string {
+  return OF_CERTIFICATE[code] ?? `the client's certificate cannot be verified: ${code}`;
+}
+
 /** A certificate that fails the check ends the connection, and only the socket knows why. */
 function reasonOf(error: NodeJS.ErrnoException, socket: TLSSocket): string {
-  const ofCertificate = socket.authorizationError as unknown as string | Error | null | undefined;
-  if (ofCertificate) {
-    const code = String(ofCertificate instanceof Error ? ofCertificate.message : ofCertificate);
-    return OF_CERTIFICATE[code] ?? `the client's certificate cannot be verified: ${code}`;
-  }
-  const reason = (error as { reason?: string }).reason;
+  const ofCertificate = codeOf(socket);
+  if (ofCertificate !== undefined) return wordsOf(ofCertificate);
+  const reason = pskFailureOf(socket, error.code) ?? (error as { reason?: string }).reason;
   return OF_HANDSHAKE[error.code ?? ""] ?? reason ?? error.code ?? error.message;
 }

@@ -1,14 +1,18 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { createSecureContext } from "node:tls";
+import { type PskKeys, readPskKeys } from "./psk.ts";
+import { listsOf, listTexts, trustOf } from "./tls-chain.ts";
 import type { TlsSettings } from "./tls-files.ts";
 
-/** A certificate of a file, for names and dates. */
+/** A certificate of a file, or a list of revoked ones, for names and dates. */
 export interface DatedCertificate {
   readonly file: string;
-  /** The common name, else the first of its other names. */
+  readonly kind: "server" | "authority" | "revoked";
+  /** The common name, else the first of its other names; of a list that of its authority, "" when it is not known. */
   readonly name: string;
   /** Milliseconds since 1970. */
+  readonly validFromMs: number;
   readonly validToMs: number;
 }
 
@@ -27,6 +31,8 @@ export interface TlsContents {
   /** PEM; undefined when clients are not asked for certificates. */
   readonly ca: string | undefined;
   readonly crl: string | undefined;
+  /** Keys of clients, and the text that they were read from; undefined when there is no file of them. */
+  readonly psk: { readonly text: string; readonly keys: PskKeys } | undefined;
   /** Every certificate that was read. */
   readonly dated: readonly DatedCertificate[];
 }
@@ -49,9 +55,10 @@ export async function readTlsFiles(settings: TlsSettings): Promise<TlsContents> 
   // Files that nobody would be checked against are not read: a mistake in them is no reason not to start.
   const asks = clientCert !== "off";
   const ca = asks && clientCa !== undefined ? await readAuthorities(clientCa, dated) : undefined;
-  const crl = asks && clientCrl !== undefined ? await readRevoked(clientCrl) : undefined;
+  const crl = asks && clientCrl !== undefined ? await readRevoked(clientCrl, ca ?? "", dated) : undefined;
+  const psk = settings.pskFile === undefined ? undefined : await readKeys(settings.pskFile);
   await checkSettings(settings);
-  return { identities, ca, crl, dated };
+  return { identities, ca, crl, psk, dated };
 }
 
 /**
@@ -79,32 +86,48 @@ async function readIdentity(certFile: string, keyFile: string, dated: DatedCerti
       : `The private key ${keyFile} does not belong to the certificate ${certFile}: give the key that the certificate was requested with`;
     throw new TlsFileError(message);
   }
-  dated.push(...chain.map((each) => datedOf(each, certFile)));
+  dated.push(...chain.map((each) => datedOf(each, certFile, "server")));
   await tryContext(certFile, "The certificate", { cert, key });
   return { certificate, cert, key };
 }
 
 async function readAuthorities(file: string, dated: DatedCertificate[]): Promise<string> {
   const ca = await readText(file, "the authorities of clients");
-  dated.push(...parseCertificates(ca, file, "file of authorities").map((each) => datedOf(each, file)));
+  dated.push(...parseCertificates(ca, file, "file of authorities").map((each) => datedOf(each, file, "authority")));
   await tryContext(file, "The file of authorities", { ca });
   return ca;
 }
 
-async function readRevoked(file: string): Promise<string> {
+async function readRevoked(file: string, ca: string, dated: DatedCertificate[]): Promise<string> {
   const crl = await readText(file, "the revoked certificates");
-  if (!crl.includes("-----BEGIN X509 CRL-----")) {
+  const texts = listTexts(crl);
+  if (texts.length === 0) {
     throw new TlsFileError(
       `${file} has no list of revoked certificates: it must have lines "-----BEGIN X509 CRL-----"`,
     );
   }
-  await tryContext(file, "The list of revoked certificates", { crl });
+  await tryContext(file, "The list of revoked certificates", { crl: texts });
+  const { authorities } = trustOf(ca, undefined);
+  for (const { issuer, fromMs: validFromMs, untilMs: validToMs = Number.POSITIVE_INFINITY } of listsOf(crl)) {
+    const authority = authorities.find(({ subject }) => Buffer.compare(subject, issuer) === 0);
+    const name = authority === undefined ? "" : nameOf(authority.x509);
+    dated.push({ file, kind: "revoked", name, validFromMs, validToMs });
+  }
   return crl;
 }
 
-async function readText(file: string, what: string): Promise<string> {
+async function readKeys(file: string): Promise<NonNullable<TlsContents["psk"]>> {
+  const text = await readText(file, "the keys of clients", "utf8");
   try {
-    return await readFile(file, "latin1");
+    return { text, keys: readPskKeys(text) };
+  } catch (error) {
+    throw new TlsFileError(`The file of keys ${file} cannot be used: ${(error as Error).message}`);
+  }
+}
+
+async function readText(file: string, what: string, encoding: "latin1" | "utf8" = "latin1"): Promise<string> {
+  try {
+    return await readFile(file, encoding);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = REASONS[code ?? ""] ?? message;
@@ -178,8 +201,9 @@ async function checkSettings({ ciphers }: TlsSettings): Promise<void> {
   }
 }
 
-function datedOf(certificate: X509Certificate, file: string): DatedCertificate {
-  return { file, name: nameOf(certificate), validToMs: certificate.validToDate.getTime() };
+function datedOf(certificate: X509Certificate, file: string, kind: DatedCertificate["kind"]): DatedCertificate {
+  const validFromMs = Date.parse(certificate.validFrom);
+  return { file, kind, name: nameOf(certificate), validFromMs, validToMs: Date.parse(certificate.validTo) };
 }
 
 function nameOf({ subject, subjectAltName }: X509Certificate): string {

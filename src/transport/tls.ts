@@ -2,8 +2,9 @@ import type { AddressInfo, Server as NetServer } from "node:net";
 import type { Server, TLSSocket } from "node:tls";
 import type { Accept, Listener, Log, Peer } from "../core/ports.ts";
 import { formatAddress, isLoopback } from "./address.ts";
-import { certificateOf } from "./certificate.ts";
 import { StreamLink } from "./link.ts";
+import { ProxyGate, type ProxyOptions } from "./proxy-protocol.ts";
+import { pskIdentityOf } from "./psk.ts";
 import { explain, fallbackHost } from "./tcp.ts";
 import type { TlsFiles } from "./tls-files.ts";
 import { Handshakes } from "./tls-handshakes.ts";
@@ -35,6 +36,8 @@ export interface TlsListenerOptions {
   keepAliveSeconds?: number;
   /** Let several processes share the port, where the system can. */
   reusePort?: boolean;
+  /** As of TcpListener: TLS begins behind the header. */
+  proxy?: ProxyOptions | undefined;
   /** Told of failures to accept. */
   onError?: (error: Error) => void;
 }
@@ -44,6 +47,7 @@ export class TlsListener implements Listener {
   readonly name: string;
   private readonly options: TlsListenerOptions;
   private readonly handshakes: Handshakes;
+  private readonly gate: ProxyGate | undefined;
   private server: Server | undefined;
   private host: string;
   private port: number;
@@ -56,6 +60,7 @@ export class TlsListener implements Listener {
     this.host = options.host;
     this.port = options.port;
     this.handshakes = new Handshakes(options.name, options.handshakesMax ?? HANDSHAKES_MAX, options.log);
+    this.gate = options.proxy && new ProxyGate(options.proxy, options.turn);
   }
 
   get url(): string {
@@ -84,7 +89,8 @@ export class TlsListener implements Listener {
     }
     this.server = server;
     options.files.attach(server);
-    this.handshakes.follow(server);
+    this.handshakes.follow(server, options.files.clients, this.gate?.shown);
+    this.gate?.guard(server);
     server.on("error", (error) => options.onError?.(error));
     server.on("secureConnection", (socket) => this.accepted(socket, accept));
   }
@@ -96,6 +102,7 @@ export class TlsListener implements Listener {
     this.server?.close();
     this.server = undefined;
     this.handshakes.close();
+    this.gate?.close();
   }
 
   private async bindAnyway(): Promise<Server> {
@@ -116,18 +123,22 @@ export class TlsListener implements Listener {
 
   private accepted(socket: TLSSocket, accept: Accept): void {
     const { remoteAddress, remotePort } = socket;
-    if (remoteAddress === undefined || remotePort === undefined || this.closed) {
-      // Gone again before we looked, or we are.
+    if (remoteAddress === undefined || remotePort === undefined || socket.destroyed || this.closed) {
+      // Gone again before we looked, or its certificate does not count, or we are gone.
       socket.destroy();
       return;
     }
-    const certificate = certificateOf(socket);
+    const certificate = this.options.files.clients.of(socket);
+    const pskIdentity = pskIdentityOf(socket);
+    const origin = this.gate?.originOf(remoteAddress, remotePort);
+    const { host, port, local } = origin ?? { host: remoteAddress, port: remotePort, local: isLoopback(remoteAddress) };
     const peer: Peer = {
-      address: formatAddress(remoteAddress, remotePort),
-      local: isLoopback(remoteAddress),
+      address: formatAddress(host, port),
+      local,
       listener: this.name,
       transport: "tls",
       ...(certificate !== undefined && { certificate }),
+      ...(pskIdentity !== undefined && { pskIdentity }),
     };
     // Not before: who goes away in the handshake is gone at once.
     socket.allowHalfOpen = true;

@@ -13,9 +13,12 @@ const SINGLE = "What was in force stays in force";
 const folder = new CertificateFolder();
 before(() => {
   folder.authority("ours");
+  folder.authority("theirs");
+  folder.issue("pat", "theirs", "pat");
   for (const name of ["first", "second", "kim"]) folder.issue(name, "ours", name);
   folder.issue("expired", "ours", "expired", "DNS:expired", 0);
   folder.revoke("ours");
+  folder.write("cut.crl", folder.text("ours.crl") + folder.text("ours.crl").slice(0, 200));
   folder.openssl("x509", "-in", "first.crt", "-outform", "DER", "-out", "der.crt");
   folder.openssl("pkey", "-in", "first.key", "-aes128", "-passout", "pass:secret", "-out", "encrypted.key");
   folder.write("chain.crt", folder.text("ours.crt") + folder.text("first.crt"));
@@ -34,7 +37,7 @@ afterEach(async () => {
 async function open(settings: Partial<TlsSettings> = {}, nowMs?: () => number): Promise<TlsDoor> {
   folder.replace("server.crt", "first.crt");
   folder.replace("server.key", "first.key");
-  const door = new TlsDoor(settingsOf(folder, settings), {}, nowMs);
+  const door = new TlsDoor(settingsOf(folder, settings), {}, { ...(nowMs && { nowMs }) });
   doors.push(door);
   return await door.open();
 }
@@ -120,7 +123,17 @@ describe("files of TLS that cannot be used", () => {
       },
       `${at("ours.crt")} has no list of revoked certificates: it must have lines "-----BEGIN X509 CRL-----"`,
     ],
-  ] as [string, Partial<TlsSettings>, string][]) {
+    [
+      "a list of revoked certificates that is cut off behind a whole one",
+      {
+        ...identity("first.crt", "first.key"),
+        clientCa: at("ours.crt"),
+        clientCrl: at("cut.crl"),
+        clientCert: "optional",
+      },
+      new RegExp(`^The list of revoked certificates ${at("cut.crl")} cannot be used: `),
+    ],
+  ] as [string, Partial<TlsSettings>, string | RegExp][]) {
     it(`${what}: the message names file and reason`, async () => {
       await assert.rejects(load(settings), { message });
     });
@@ -251,6 +264,26 @@ describe("files of TLS that are replaced", () => {
     assert.deepEqual([again.isSessionReused(), door.peers[2]!.certificate], [false, undefined]);
   });
 
+  it("of several lists in a file each holds, wherever it stands", async () => {
+    const both = (kind: "crt" | "crl"): string =>
+      folder.write(`both.${kind}`, folder.text(`ours.${kind}`) + folder.text(`theirs.${kind}`));
+    const namesOf = async (): Promise<unknown[]> => {
+      for (const name of ["kim", "pat"]) {
+        await visit(door, { cert: folder.text(`${name}.crt`), key: folder.text(`${name}.key`) });
+      }
+      await until("they were accepted", () => door.peers.length === 2);
+      return door.peers.splice(0).map(({ certificate }) => certificate?.commonName);
+    };
+    folder.revoke("ours");
+    folder.revoke("theirs");
+    const door = await open({ clientCa: both("crt"), clientCrl: both("crl"), clientCert: "optional" });
+    assert.deepEqual(await namesOf(), ["kim", "pat"]);
+    folder.revoke("theirs", "pat");
+    both("crl");
+    await door.files.reload();
+    assert.deepEqual(await namesOf(), ["kim", undefined]);
+  });
+
   it("sessions are resumed after the server's own certificate is replaced", async () => {
     const door = await open();
     const session = (await visit(door, { maxVersion: "TLSv1.2" })).getSession();
@@ -290,6 +323,73 @@ describe("certificates that end soon", () => {
       { level: "warn", message: `A certificate expires in 7 days${rest}`, fields },
       { level: "warn", message: `A certificate expires within a day${rest}`, fields },
       { level: "error", message: `A certificate has expired${rest}`, fields },
+    ]);
+  });
+
+  it("lists of revoked ones too, but for warnings that would be due on their first day", async (context) => {
+    context.mock.timers.enable({ apis: ["setInterval"] });
+    folder.issue("lost", "ours", "lost");
+    folder.revoke("ours", "lost");
+    const end = /nextUpdate=(.*)/.exec(folder.openssl("crl", "-in", folder.file("ours.crl"), "-noout", "-nextupdate"))!;
+    const endMs = Date.parse(end[1]!);
+    let daysLeft = 1.9;
+    const clientCa = folder.file("ours.crt");
+    const settings = { clientCa, clientCrl: folder.file("ours.crl"), clientCert: "optional" } as const;
+    const door = await open(settings, () => endMs - daysLeft * DAY_MS);
+    const ends = () => door.files.ends.filter(({ kind }) => kind === "revoked").map(({ days, stage }) => [days, stage]);
+    assert.deepEqual(ends(), [[2, undefined]]);
+    for (const days of [1, 0.5, 0]) {
+      daysLeft = days;
+      context.mock.timers.tick(3_600_000);
+    }
+    assert.deepEqual(ends(), [[0, 0]]);
+    const then = "no client of its authority gets in with a certificate: replace its file, which is noticed at once";
+    const fields = { file: folder.file("ours.crl"), certificate: "ours", validTo: new Date(endMs).toISOString() };
+    assert.deepEqual(door.log.lines, [
+      {
+        level: "warn",
+        message: `A list of revoked certificates runs out within a day, and then ${then}`,
+        fields,
+      },
+      { level: "error", message: `A list of revoked certificates has run out, so ${then}`, fields },
+    ]);
+  });
+
+  it("are told with their stage while somebody listens, and no more afterwards", async () => {
+    const { validToDate } = new (await import("node:crypto")).X509Certificate(folder.text("first.crt"));
+    let daysLeft = 40;
+    const door = await open({}, () => validToDate.getTime() - daysLeft * DAY_MS);
+    const told = [];
+    for (daysLeft of [40, 30, 8, 7, 1.5, 1, 0.1, 0, -2])
+      told.push([door.files.ends[0]!.days, door.files.ends[0]!.stage]);
+    assert.deepEqual(told, [
+      [40, undefined],
+      [30, 30],
+      [8, 30],
+      [7, 7],
+      [2, 7],
+      [1, 1],
+      [1, 1],
+      [0, 0],
+      [-2, 0],
+    ]);
+    const { file, kind, name, validToMs } = door.files.ends[0]!;
+    assert.deepEqual(
+      [file, kind, name, validToMs],
+      [folder.file("server.crt"), "server", "first", validToDate.getTime()],
+    );
+    await door.close();
+    assert.deepEqual(door.files.ends, []);
+  });
+
+  it("by a clock that nobody vouches for, the alarm says that it may be that clock", async () => {
+    const time = { nowMs: () => Date.UTC(2099, 0, 1), isTrusted: () => false };
+    for (const kind of ["crt", "key"]) folder.replace(`server.${kind}`, `first.${kind}`);
+    const door = new TlsDoor(settingsOf(folder), {}, time);
+    await door.open();
+    await door.close();
+    assert.deepEqual(door.log.messages("error"), [
+      "A certificate has expired: replace its file, which is noticed at once; or set this machine's clock if it is wrong",
     ]);
   });
 });

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import type { Link, Log, Peer } from "../../src/core/ports.ts";
 import { TlsListener, type TlsListenerOptions } from "../../src/transport/tls.ts";
+import { type KnownTime, WALL_CLOCK } from "../../src/transport/tls-clients.ts";
 import { TlsFiles, type TlsSettings } from "../../src/transport/tls-files.ts";
 import { Turn } from "../../src/transport/turn.ts";
 import type { CertificateFolder } from "../support/certificates.ts";
@@ -69,9 +70,13 @@ export class TlsDoor {
   readonly heards: Heard[] = [];
   private readonly clients: TLSSocket[] = [];
 
-  constructor(settings: TlsSettings, options: Partial<TlsListenerOptions> = {}, nowMs?: () => number) {
+  constructor(settings: TlsSettings, options: Partial<TlsListenerOptions> = {}, time: Partial<KnownTime> = {}) {
     const { log } = this;
-    this.files = new TlsFiles(settings, { log, watch: this.hand.watch, ...(nowMs && { nowMs }) });
+    this.files = new TlsFiles(settings, {
+      log,
+      watch: this.hand.watch,
+      time: { ...WALL_CLOCK, ...time },
+    });
     this.listener = this.at(0, options);
   }
 
