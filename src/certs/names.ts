@@ -1,5 +1,5 @@
 import { isIP, SocketAddress } from "node:net";
-import type { Machine } from "./machine.ts";
+import type { Place } from "./machine.ts";
 
 /** A name in a certificate by which clients may reach a server. */
 export interface ServerName {
@@ -13,6 +13,7 @@ const HOST_NAME = new RegExp(`^(?:\\*\\.)?${LABEL}(?:\\.${LABEL})*$`);
 const HOST_NAME_LENGTH_MAX = 253;
 /** Some 2 kB of a certificate. */
 const NAMES_MAX = 100;
+export const COMMON_NAME_MAX = 64;
 
 /** A host name (also `*.example.org`) or an address; undefined when it is neither. */
 export function parseServerName(text: string): ServerName | undefined {
@@ -27,7 +28,7 @@ export function parseServerName(text: string): ServerName | undefined {
 }
 
 /** By which names the machine can be reached: its host name, that with `.local`, `localhost`, and all its addresses. */
-export function namesOfMachine({ hostName, addresses }: Machine): ServerName[] {
+export function namesOfMachine({ hostName, addresses }: Place): ServerName[] {
   const [label = ""] = hostName.split(".");
   const texts = [hostName, `${label}.local`, "localhost", "127.0.0.1", "::1", ...addresses];
   // A host name that no DNS could carry is left out: nobody could ask for it.
@@ -63,4 +64,15 @@ export function namesAfter(before: readonly ServerName[], now: readonly ServerNa
 export function missingNames(wanted: readonly ServerName[], names: readonly ServerName[]): ServerName[] {
   const known = new Set(names.map(({ kind, value }) => `${kind}:${value}`));
   return wanted.filter(({ kind, value }) => !known.has(`${kind}:${value}`));
+}
+
+/** The name that stands for the server where only one can; clients look at the list of names. */
+export function commonNameOf(names: readonly ServerName[]): string {
+  const host = hostOf(names);
+  return host.length <= COMMON_NAME_MAX ? host : "mqtt-broker";
+}
+
+/** The first that is no address. */
+export function hostOf(names: readonly ServerName[]): string {
+  return names.find(({ kind }) => kind === "dns")?.value ?? "mqtt-broker";
 }

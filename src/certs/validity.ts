@@ -28,3 +28,8 @@ export function validityOf(nowMs: number, days: number, endMs = Number.POSITIVE_
 export function daysUntil(untilMs: number, nowMs: number): number {
   return Math.floor((untilMs - nowMs) / DAY_MS);
 }
+
+/** "2026-11-21". */
+export function dateOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}

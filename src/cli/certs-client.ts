@@ -2,10 +2,10 @@ import { X509Certificate } from "node:crypto";
 import { factsOf } from "../certs/facts.ts";
 import type { CertificateFolder, Issued } from "../certs/folder.ts";
 import { pkcs12 } from "../certs/pkcs12.ts";
-import { validityOf } from "../certs/validity.ts";
+import { dateOf, validityOf } from "../certs/validity.ts";
 import { type NewFile, writeFiles } from "../certs/write-file.ts";
 import { issue, newKey, type Revoked } from "../certs/x509.ts";
-import { type CertsRun, dateOf, demandClock, revocationFile, shellWord, warnOfShorter } from "./certs-run.ts";
+import { type CertsRun, demandClock, revocationFile, shellWord, warnOfShorter } from "./certs-run.ts";
 import { ExitCode } from "./client-io.ts";
 import { isTerminal, newPassword } from "./passwd-prompt.ts";
 

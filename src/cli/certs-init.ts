@@ -1,12 +1,11 @@
-import { namesOfMachine, type ServerName, withoutRepeats } from "../certs/names.ts";
-import { validityOf } from "../certs/validity.ts";
+import { COMMON_NAME_MAX, commonNameOf, hostOf, namesOfMachine, withoutRepeats } from "../certs/names.ts";
+import { dateOf, validityOf } from "../certs/validity.ts";
 import { writeFiles } from "../certs/write-file.ts";
 import { issue, newAuthority, newKey } from "../certs/x509.ts";
-import { type CertsRun, dateOf, demandClock, revocationFile, shellWord, warnOfShorter } from "./certs-run.ts";
+import { type CertsRun, demandClock, revocationFile, shellWord, warnOfShorter } from "./certs-run.ts";
 import { ExitCode } from "./client-io.ts";
 
 const FILES = ["ca.crt", "ca.key", "ca.crl", "server.crt", "server.key", "issued.json"] as const;
-const COMMON_NAME_MAX = 64;
 
 /** `mqtt-broker certs init`: the authority and the server's certificate, and what to do with them. */
 export async function initCertificates(run: CertsRun): Promise<number> {
@@ -57,18 +56,9 @@ export async function initCertificates(run: CertsRun): Promise<number> {
       `  mqtt-broker --tls-port 8883 --server-crt ${shellWord(folder.shown("server.crt"))} --server-key ${shellWord(folder.shown("server.key"))}`,
       "Try it on this machine; elsewhere, copy ca.crt there and give one of the names above as the host:",
       `  mosquitto_sub --cafile ${shellWord(folder.shown("ca.crt"))} -h localhost -p 8883 -t '#' -v`,
+      "With --tls-reissue too the broker makes server.crt anew by itself when this machine gets another name or address.",
       "",
     ].join("\n"),
   );
   return ExitCode.Ok;
-}
-
-/** The name that stands for the server where only one can; clients look at the list of names. */
-export function commonNameOf(names: readonly ServerName[]): string {
-  const host = hostOf(names);
-  return host.length <= COMMON_NAME_MAX ? host : "mqtt-broker";
-}
-
-function hostOf(names: readonly ServerName[]): string {
-  return names.find(({ kind }) => kind === "dns")?.value ?? "mqtt-broker";
 }

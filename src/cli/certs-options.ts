@@ -1,5 +1,5 @@
 import { RESERVED_NAMES } from "../certs/folder.ts";
-import { parseServerName, type ServerName } from "../certs/names.ts";
+import { COMMON_NAME_MAX, parseServerName, type ServerName } from "../certs/names.ts";
 import { UsageError } from "./client-io.ts";
 import { choose, readWords, type WordOption, type Words } from "./words.ts";
 
@@ -49,7 +49,6 @@ export const CERTS_OPTIONS: Readonly<Record<string, CertsOption>> = {
 
 const DEFAULT_DAYS = { server: 825, client: 1825, authority: 3650 } as const;
 const DAYS_MAX = 36_500;
-const COMMON_NAME_MAX = 64;
 
 export interface CertsOptions {
   command: CertsCommand;

@@ -2,7 +2,7 @@ import { dirname, join, resolve } from "node:path";
 import { shownPath } from "../auth/auth-file.ts";
 import { CertificateFolder } from "../certs/folder.ts";
 import type { Machine } from "../certs/machine.ts";
-import { DAY_MS, daysUntil, isClockSet, type Validity } from "../certs/validity.ts";
+import { DAY_MS, dateOf, daysUntil, isClockSet, type Validity } from "../certs/validity.ts";
 import type { NewFile } from "../certs/write-file.ts";
 import { type KeptAuthority, newRevocationList, type Revoked } from "../certs/x509.ts";
 import type { Files } from "../config/files.ts";
@@ -77,11 +77,6 @@ export async function revocationFile(
   // Each list has more than the one before.
   const content = await newRevocationList(authority, revoked, validity, revoked.length + 1);
   return { path: folder.file("ca.crl"), content, isSecret: false };
-}
-
-/** "2026-11-21". */
-export function dateOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
 }
 
 /** A word as shells read it back. */

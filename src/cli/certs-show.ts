@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from "node:fs";
 import { type CertificateFacts, factsOf, readCertificates } from "../certs/facts.ts";
 import type { CertificateFolder } from "../certs/folder.ts";
-import { daysUntil } from "../certs/validity.ts";
-import { type CertsRun, dateOf } from "./certs-run.ts";
+import { dateOf, daysUntil } from "../certs/validity.ts";
+import type { CertsRun } from "./certs-run.ts";
 import { ExitCode } from "./client-io.ts";
 import { readGiven } from "./passwd-file.ts";
 

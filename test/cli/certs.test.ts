@@ -58,6 +58,7 @@ test("init makes six files, keys for their owner alone, and says what to do with
     "  mqtt-broker --tls-port 8883 --server-crt certs/server.crt --server-key certs/server.key",
     "Try it on this machine; elsewhere, copy ca.crt there and give one of the names above as the host:",
     "  mosquitto_sub --cafile certs/ca.crt -h localhost -p 8883 -t '#' -v",
+    "With --tls-reissue too the broker makes server.crt anew by itself when this machine gets another name or address.",
     "",
   ]);
 });
