@@ -30,6 +30,7 @@ export interface AuthFileTools {
   bookOf(auth: ReadAuth, anonymous: AnonymousFrom): Book;
   /** A listener asks for certificates and verifies them. */
   readonly certificatesVerified?: boolean;
+  readonly keysChecked?: boolean;
 }
 
 /**
@@ -129,12 +130,12 @@ export class AuthFile extends AuthAccess {
 
   private async lookOnce(isAsked: boolean): Promise<void> {
     const { log } = this;
-    const { certificatesVerified } = this.tools;
+    const { certificatesVerified, keysChecked } = this.tools;
     const path = await this.choose();
     if (path === undefined) return this.miss();
     const name = this.nameOf(path);
     const before = this.tried?.path === path ? this.tried.loaded : undefined;
-    const loaded = await loadAuth(path, { name, before, certificatesVerified });
+    const loaded = await loadAuth(path, { name, before, certificatesVerified, keysChecked });
     if (loaded.missing) return this.miss();
     if (loaded === before && !isAsked) {
       log.debug(`${name} says what it said before`);

@@ -1,4 +1,5 @@
 import type { Qos } from "../codec/constants.ts";
+import { AUTH_METHODS, type AuthMethod } from "../core/access.ts";
 import type { LedgerRules } from "./ledger/ledger-rules.ts";
 
 /**
@@ -38,26 +39,13 @@ export interface Conditions {
   note?: string;
 }
 
-export const METHODS = [
-  "sha256",
-  "plain_password",
-  "scrypt",
-  "argon2id",
-  "mosquitto",
-  "client_cert",
-  "jwt",
-  "unix_socket",
-  "serial",
-  "mqtt_sn",
-  "anonymous",
-  "unauthenticated",
-] as const;
-export type Method = (typeof METHODS)[number];
+export const METHODS = AUTH_METHODS;
+export type Method = AuthMethod;
 
 export interface UserEntry extends Conditions {
   /**
-   * Not empty, not beginning with "@". "*" stands for every name that a certificate or token brings, and only `client_cert`
-   * and `jwt` may have it.
+   * Not empty, not beginning with "@". "*" stands for every name that a certificate, key or token brings, and only
+   * `client_cert`, `psk` and `jwt` may have it.
    */
   name: string;
   method: Method;
@@ -70,6 +58,8 @@ export interface UserEntry extends Conditions {
   hash?: string;
   /** client_cert: "CN" (the default), "subjectAltName" (any of them), or one kind: "DNS", "IP", "email", "URI". */
   verify_field?: string;
+  /** psk: the identity whose key it has proved to know; default: its name. */
+  identity?: string;
   /** jwt: the secret of HS256, or a public key in PEM. One of key, keyFile and jwksFile. */
   key?: string;
   /** jwt: file with a public key in PEM, or with the secret; beside this file when relative. */

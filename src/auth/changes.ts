@@ -53,13 +53,14 @@ function userChanges(old: ReadUser, now: ReadUser): string[] {
 }
 
 /** By the keys of the file; "" where it says nothing. */
-function settingsOf({ expiresMs, admin, from, clientIds, verifyField, port, nodeId, limits }: ReadUser) {
+function settingsOf({ expiresMs, admin, from, clientIds, verifyField, identity, port, nodeId, limits }: ReadUser) {
   return new Map<string, string>([
     ["expires", expiresMs === Number.POSITIVE_INFINITY ? "" : timeText(expiresMs)],
     ["admin", admin === "none" ? "" : admin],
     ["from", from.join(" or ")],
     ["clientId", clientIds.join(" or ")],
     ["verify_field", verifyField],
+    ["identity", identity ?? ""],
     ["port", port],
     ["nodeId", nodeId],
     ...(["maxConnections", "messagesPerSecond", "bytesPerSecond", "queueBytes"] as const).map(

@@ -30,6 +30,8 @@ export interface LoadOptions {
   name: string;
   /** A listener asks for certificates and verifies them. */
   certificatesVerified?: boolean | undefined;
+  /** A listener has a file of keys (TLS-PSK). Not known when it is left out. */
+  keysChecked?: boolean | undefined;
   /** What came of the last reading: it is given back when nothing has changed since. */
   before?: LoadedAuth | undefined;
 }
@@ -53,7 +55,8 @@ export async function loadAuth(path: string, options: LoadOptions): Promise<Load
   const { readText, stateOfFiles } = await import("./reading/read-text.ts");
   const digest = createHash("sha256").update(text).digest("hex");
   if (before !== undefined && before.state === digest + stateOfFiles(before.files)) return before;
-  const toRead = { text, path, name, certificatesVerified: options.certificatesVerified ?? false };
+  const { certificatesVerified = false, keysChecked } = options;
+  const toRead = { text, path, name, certificatesVerified, keysChecked };
   const read = text.length > AT_ONCE_BYTES_MAX ? await readInThread(toRead) : readText(toRead);
   return {
     ...read,

@@ -1,4 +1,4 @@
-import type { Identity, UserLimits } from "../core/access.ts";
+import type { AuthMethod, Identity, UserLimits } from "../core/access.ts";
 import type { Book } from "./book.ts";
 import type { LoginFailure } from "./login/login-failure.ts";
 import type { ReadUser } from "./reading/read-auth.ts";
@@ -22,6 +22,8 @@ export class Login implements Identity {
   readonly book: Book;
   /** False for a client known from the store only: what it could be is not known. */
   readonly certain: boolean;
+  /** How it proved who it is, where no entry says so. */
+  private readonly given: AuthMethod | undefined;
   /** What its book has found out about it: see rights.ts. */
   rights: unknown = undefined;
   /** What the record of traffic keeps of it: see traffic-record.ts. */
@@ -37,6 +39,7 @@ export class Login implements Identity {
     failure?: LoginFailure | undefined;
     book: Book;
     certain?: boolean;
+    method?: AuthMethod | undefined;
   }) {
     this.name = given.name;
     this.userName = given.userName;
@@ -47,6 +50,11 @@ export class Login implements Identity {
     this.failure = given.failure;
     this.book = given.book;
     this.certain = given.certain ?? true;
+    this.given = given.method;
+  }
+
+  get method(): AuthMethod | undefined {
+    return this.user?.method ?? this.given;
   }
 
   get remark(): string | undefined {

@@ -1,3 +1,4 @@
+import type { AuthMethod } from "../core/access.ts";
 import { type Client, NO_PEER } from "../core/client.ts";
 import type { Peer } from "../core/ports.ts";
 import type { Book, Explanation } from "./book.ts";
@@ -14,11 +15,13 @@ class StandingBook implements Book {
   readonly nextExpiryMs = Number.POSITIVE_INFINITY;
   private readonly objection: Admits;
   private readonly trusts: boolean;
+  private readonly method: AuthMethod;
 
   /** `trusts`: whoever is there may do everything: whom a plugin let in, and the wills of clients not seen since the start. */
-  constructor(objection: Admits, trusts = true) {
+  constructor(objection: Admits, trusts = true, method: AuthMethod = "anonymous") {
     this.objection = objection;
     this.trusts = trusts;
+    this.method = method;
   }
 
   authenticate(client: Client): Login | LoginFailure {
@@ -46,7 +49,9 @@ class StandingBook implements Book {
   }
 
   private login(userName: string | undefined, certain = true): Login {
-    return new Login({ name: userName ?? "anonymous", userName, user: undefined, groups: [], book: this, certain });
+    const { method } = this;
+    const name = userName ?? "anonymous";
+    return new Login({ name, userName, user: undefined, groups: [], book: this, certain, method });
   }
 }
 
@@ -82,7 +87,7 @@ export function closedBook(file: string): Book {
     `${file} cannot be used, so only clients on a Unix socket are let in: mqtt-broker check says what is wrong with it`,
     false,
   );
-  return new StandingBook(({ peer }) => (isBehindFileRights(peer) ? undefined : refusal), false);
+  return new StandingBook(({ peer }) => (isBehindFileRights(peer) ? undefined : refusal), false, "unix_socket");
 }
 
 /** A Unix socket that is a file has an owner and a mode; one by an abstract name, "@…", is open to the whole machine. */

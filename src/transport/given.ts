@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Accept, Listener, Peer } from "../core/ports.ts";
 import { formatAddress, isLoopback } from "./address.ts";
 import { StreamLink } from "./link.ts";
+import { ProxyGate, type ProxyOptions } from "./proxy-protocol.ts";
 import { type Reader, shareReads } from "./shared-read.ts";
 import type { Turn } from "./turn.ts";
 
@@ -25,6 +26,8 @@ export interface GivenListenerOptions {
   noDelay?: boolean;
   /** Of TCP: seconds of silence after which it asks whether the peer is alive; 0, the default, never. */
   keepAliveSeconds?: number;
+  /** Of TCP: as of TcpListener. A Unix socket cannot have it. */
+  proxy?: ProxyOptions | undefined;
   /** False: read by 'data' events only, each chunk in a buffer of its own. */
   sharedRead?: boolean;
   /** Told of failures to accept. */
@@ -38,6 +41,7 @@ export interface GivenListenerOptions {
 export class GivenListener implements Listener {
   readonly name: string;
   private readonly options: GivenListenerOptions;
+  private readonly gate: ProxyGate | undefined;
   private server: Server | undefined;
   /** Of a Unix socket; "" when it is not known. undefined: TCP, or not known yet. */
   private path: string | undefined;
@@ -46,6 +50,7 @@ export class GivenListener implements Listener {
   constructor(options: GivenListenerOptions) {
     this.options = options;
     this.name = options.name;
+    this.gate = options.proxy && new ProxyGate(options.proxy, options.turn);
     this.place = `fd:${options.fd ?? options.fdName}`;
   }
 
@@ -65,9 +70,14 @@ export class GivenListener implements Listener {
     } catch (error) {
       throw new Error(`Cannot listen on ${this.url}: ${reasonOf(error as NodeJS.ErrnoException)}`, { cause: error });
     }
-    this.server = server;
     const address = server.address();
-    if (address !== null && typeof address === "object") {
+    const isTcp = address !== null && typeof address === "object";
+    if (this.gate !== undefined && !isTcp) {
+      server.close();
+      throw new Error(`Cannot listen on ${this.url}: it is a Unix socket, and proxyProtocol is for TCP ones`);
+    }
+    this.server = server;
+    if (isTcp) {
       this.place = `tcp://${formatAddress(address.address, address.port)}`;
     } else {
       this.path = pathOf(inode);
@@ -86,6 +96,7 @@ export class GivenListener implements Listener {
   async close(): Promise<void> {
     this.server?.close();
     this.server = undefined;
+    this.gate?.close();
   }
 
   private accepted(socket: Socket, accept: Accept): Reader | undefined {
@@ -95,6 +106,7 @@ export class GivenListener implements Listener {
       socket.destroy();
       return undefined;
     }
+    if (this.gate !== undefined) return this.gate.take(socket, peer, accept);
     const link = new StreamLink(socket, peer, this.options.turn);
     link.open(accept);
     return link;

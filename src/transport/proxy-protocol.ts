@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import type { Accept, Peer } from "../core/ports.ts";
 import { formatAddress, isLoopback } from "./address.ts";
 import { StreamLink } from "./link.ts";
@@ -32,6 +32,8 @@ export class ProxyGate {
   private readonly turn: Turn;
   private readonly trusted: Networks;
   private readonly waiting = new Set<Socket>();
+  /** By the proxy's address and port. */
+  private readonly origins = new Map<string, Origin>();
   private reportedMs = -Infinity;
   private unreported = 0;
 
@@ -44,22 +46,76 @@ export class ProxyGate {
 
   /** Who takes the bytes of a connection from `peer`; undefined when it was refused, and destroyed. */
   take(socket: Socket, peer: Peer, accept: Accept): Reader | undefined {
+    return this.hold(socket, peer.address, (source) => {
+      const { host, port, local } = originBehind({ host: "", port: 0, local: peer.local }, source);
+      const known = host === "" ? peer.address : formatAddress(host, port);
+      const link = new StreamLink(socket, { ...peer, address: known, local }, this.turn);
+      link.open(accept);
+      return link;
+    });
+  }
+
+  /**
+   * Puts the gate before all that the server does with a connection: TLS or HTTP begins behind the header. To be called
+   * when the server's own listeners are in place. `originOf` knows whom each connection is for until it closes.
+   */
+  guard(server: Server): void {
+    const inner = server.rawListeners("connection") as ((socket: Socket) => void)[];
+    server.removeAllListeners("connection");
+    server.on("connection", (socket: Socket) => {
+      const { remoteAddress: host, remotePort: port } = socket;
+      if (host === undefined || port === undefined) {
+        // Gone again before we looked.
+        socket.destroy();
+        return;
+      }
+      const place = formatAddress(host, port);
+      const reader = this.hold(socket, place, (source) => {
+        const origin = originBehind({ host, port, local: isLoopback(host) }, source);
+        this.origins.set(place, origin);
+        // A moment later, so that whoever hears of the end can still say whose it was.
+        const forget = (): void => {
+          if (this.origins.get(place) === origin) this.origins.delete(place);
+        };
+        socket.once("close", () => setImmediate(forget));
+        // Nothing more is read until the server looks, which finds the rest as if it had just come.
+        socket.off("data", read);
+        socket.pause();
+        process.nextTick(() => handOver(socket, server, inner));
+        return { receive: (bytes, start, end) => socket.unshift(Buffer.from(bytes.subarray(start, end))) };
+      });
+      if (reader === undefined) return;
+      const read = (chunk: Buffer): void => reader.receive(chunk, 0, chunk.length);
+      socket.on("data", read);
+    });
+  }
+
+  /** Whom a connection of a guarded server is for; undefined: it has closed. */
+  originOf(remoteAddress: string, remotePort: number): Origin | undefined {
+    return this.origins.get(formatAddress(remoteAddress, remotePort));
+  }
+
+  /** For the log: the address of who is behind the proxy's connection from `place`, else `place` itself. */
+  readonly shown = (place: string): string => {
+    const origin = this.origins.get(place);
+    return origin === undefined ? place : formatAddress(origin.host, origin.port);
+  };
+
+  /** Waits for the header. `settled` says who takes what follows it. */
+  private hold(socket: Socket, address: string, settled: (source: ProxySource) => Reader): Reader | undefined {
     const refusal = this.refusalOf(socket.remoteAddress ?? "");
     if (refusal !== undefined) {
       // What becomes of it is nobody's concern any more.
       socket.on("error", () => {});
       socket.destroy();
-      this.report(peer.address, refusal);
+      this.report(address, refusal);
       return undefined;
     }
     this.waiting.add(socket);
     return new HeaderReader(socket, this.options.headerTimeoutMs, (outcome) => {
       this.waiting.delete(socket);
-      if (typeof outcome === "string") this.report(peer.address, outcome);
-      if (typeof outcome !== "object") return undefined;
-      const link = new StreamLink(socket, behind(peer, outcome), this.turn);
-      link.open(accept);
-      return link;
+      if (typeof outcome === "string") this.report(address, outcome);
+      return typeof outcome === "object" ? settled(outcome) : undefined;
     });
   }
 
@@ -85,6 +141,13 @@ export class ProxyGate {
   }
 }
 
+/** Who is at the far end of a connection: a host and port, and whether it is on this machine. */
+interface Origin {
+  host: string;
+  port: number;
+  local: boolean;
+}
+
 /** How a connection's wait for its header ended: with one, refused for a reason, or gone without a word. */
 type Outcome = ProxySource | string | undefined;
 
@@ -92,13 +155,13 @@ type Outcome = ProxySource | string | undefined;
 class HeaderReader implements Reader {
   private readonly socket: Socket;
   private readonly timeout: NodeJS.Timeout;
-  private readonly decide: (outcome: Outcome) => StreamLink | undefined;
-  private link: StreamLink | undefined;
+  private readonly decide: (outcome: Outcome) => Reader | undefined;
+  private next: Reader | undefined;
   private header = Buffer.alloc(0);
   private isDecided = false;
 
   /** `decide` is called once, and returns whom the rest belongs to. */
-  constructor(socket: Socket, timeoutMs: number, decide: (outcome: Outcome) => StreamLink | undefined) {
+  constructor(socket: Socket, timeoutMs: number, decide: (outcome: Outcome) => Reader | undefined) {
     this.socket = socket;
     this.decide = decide;
     this.timeout = setTimeout(() => this.refuse("its PROXY header did not come in time"), timeoutMs).unref();
@@ -110,7 +173,7 @@ class HeaderReader implements Reader {
 
   receive(bytes: Uint8Array, start: number, end: number): void {
     if (this.isDecided) {
-      this.link?.receive(bytes, start, end);
+      this.next?.receive(bytes, start, end);
       return;
     }
     const known = this.header.length;
@@ -123,9 +186,9 @@ class HeaderReader implements Reader {
       this.refuse((error as Error).message);
     }
     if (found === undefined) return;
-    this.link = this.settle(found.source);
+    this.next = this.settle(found.source);
     const rest = start + found.length - known;
-    if (rest < end) this.link?.receive(bytes, rest, end);
+    if (rest < end) this.next?.receive(bytes, rest, end);
   }
 
   private readonly onEnd = (): void => {
@@ -143,7 +206,7 @@ class HeaderReader implements Reader {
     this.socket.destroy();
   }
 
-  private settle(outcome: Outcome): StreamLink | undefined {
+  private settle(outcome: Outcome): Reader | undefined {
     this.isDecided = true;
     this.header = Buffer.alloc(0);
     clearTimeout(this.timeout);
@@ -153,15 +216,22 @@ class HeaderReader implements Reader {
   }
 }
 
-function behind(peer: Peer, source: ProxySource): Peer {
+function originBehind(proxy: Origin, source: ProxySource): Origin {
   switch (source.kind) {
     case "client": {
-      const local = peer.local && isLoopback(source.host);
-      return { ...peer, address: formatAddress(source.host, source.port), local };
+      const { host, port } = source;
+      return { host, port, local: proxy.local && isLoopback(host) };
     }
     case "proxy":
-      return peer;
+      return proxy;
     case "unknown":
-      return { ...peer, local: false };
+      return { ...proxy, local: false };
   }
+}
+
+function handOver(socket: Socket, server: Server, inner: readonly ((socket: Socket) => void)[]): void {
+  if (socket.destroyed) return;
+  for (const listener of inner) listener.call(server, socket);
+  // TLS reads from the handle beneath, and finds the rest by itself; others wait to be told.
+  if (!("setSecureContext" in server)) socket.resume();
 }

@@ -20,8 +20,19 @@ for (const [entry, expected] of [
   ["{ proxyProtocol: 'v1' }", '1:32: listeners[0].proxyProtocol must be true or false, not "v1"'],
   [
     "{ type: 'unix', path: '/a', proxyProtocol: true }",
-    "1:58: listeners[0].proxyProtocol is for listeners of type tcp; this one is of type unix",
+    "1:58: listeners[0].proxyProtocol is for listeners of type tcp or tls or ws or wss or fd; this one is of type unix",
   ],
+  ["{ type: 'fd', fd: 3, trustedProxies: ['::1'] }", "1:15: trustedProxies of a fd listener need proxyProtocol: true"],
+  [
+    "{ type: 'ws', proxyProtocol: true }",
+    "1:15: proxyProtocol needs trustedProxies: a PROXY header says who a client is, so not everybody may send one",
+  ],
+  ["{ type: 'ws', proxyProtocol: true, trustedProxies: ['x'] }", '1:15: "x" is no address and no network'],
+  [
+    "{ host: '::1', interface: 'eth0' }",
+    "1:15: A listener has either a host or an interface, whose addresses it follows",
+  ],
+  ["{ interface: 'eth0' }, { interface: 'eth0' }", "1:38: Two listeners have the interface eth0 and the port 1883"],
   ["{ type: 'fd' }", "1:15: A listener of type fd needs either fd or fdName"],
   ["{ type: 'fd', fd: 3, fdName: 'mqtt' }", "1:15: A listener of type fd needs either fd or fdName"],
   ["{ type: 'fd', fd: 2, fdName: 'a' }", "1:33: listeners[0].fd must be a whole number from 3 to 65,535, not 2"],
@@ -44,6 +55,35 @@ test("listeners: proxies are those of one listener", async () => {
   );
 });
 
+test("listeners: every kind on a port, and a given one, may be behind proxies", async () => {
+  const behind = "proxyProtocol: true, trustedProxies: ['::1']";
+  const tls = "tls: { certificates: ['a'], keys: ['b'] }, ws: { trustedProxies: ['10.0.0.0/8'] }";
+  const listeners = ["tls", "ws", "wss"].map((type) => `{ type: '${type}', ${behind} }`);
+  const usual = "{ type: 'ws', port: 1, proxyProtocol: true }, { type: 'ws', port: 2 }";
+  const text = `{ ${tls}, listeners: [${listeners}, { type: 'fd', fd: 3, ${behind} }, ${usual}] }`;
+  const settings = await settingsOf([], { [MAIN]: text });
+  assert.deepEqual(
+    settings.listeners.map((listener) => [listener.type, "proxies" in listener ? listener.proxies : undefined]),
+    [
+      ["tls", ["::1"]],
+      ["ws", ["::1"]],
+      ["wss", ["::1"]],
+      ["fd", ["::1"]],
+      ["ws", ["10.0.0.0/8"]],
+      ["ws", undefined],
+    ],
+  );
+});
+
+test("listeners: an interface stands in for the host, and other interfaces may have the port too", async () => {
+  const text = "{ bind: '::1', listeners: [{ interface: 'eth0' }, { interface: 'wlan0' }, {}] }";
+  const { listeners } = await settingsOf([], { [MAIN]: text });
+  assert.deepEqual(
+    listeners.map((listener) => ("interface" in listener ? listener.interface : "none")),
+    ["eth0", "wlan0", "none"],
+  );
+});
+
 test("listeners: given descriptors have a number or a name, and the socket options", async () => {
   const text = "{ listeners: [{ type: 'fd', fd: 3 }, { type: 'fd', fdName: '3', name: 'door' }] }";
   const { listeners } = await settingsOf(["--socket-no-delay=false", "--socket-keepalive-time=1m"], { [MAIN]: text });
@@ -51,6 +91,15 @@ test("listeners: given descriptors have a number or a name, and the socket optio
     { name: "fd", type: "fd", fd: 3, fdName: undefined, noDelay: false, keepAliveSeconds: 60 },
     { name: "door", type: "fd", fd: undefined, fdName: "3", noDelay: false, keepAliveSeconds: 60 },
   ]);
+});
+
+test("listeners: a socket of systemd that nobody serves is warned of, with its name and what to do", async () => {
+  const environment = { LISTEN_PID: String(process.pid), LISTEN_FDS: "3", LISTEN_FDNAMES: "mqtt:tls:web" };
+  const text = "{ listeners: [{ type: 'fd', fd: 3 }, { type: 'fd', fdName: 'web' }] }";
+  assert.deepEqual((await settingsOf([], { [MAIN]: text }, environment)).warnings, [
+    'LISTEN_FDS: the socket "tls" (file descriptor 4) was handed over, and no listener uses it, so its clients wait in vain: add { type: "fd", fd: 4 } to listeners, or stop its .socket unit',
+  ]);
+  assert.deepEqual((await settingsOf([], {}, environment)).warnings, []);
 });
 
 test("listeners: systemd's sockets stand in for the default, and for nothing that was asked for", async () => {

@@ -99,6 +99,31 @@ suite("sockets that systemd hands over", () => {
     await connectTcp(Number(fourth));
   });
 
+  test("may be behind proxies, when they are of TCP", async (context) => {
+    const path = join(emptyFolder(context), "mqtt.sock");
+    const behind = 'proxyProtocol: true, trustedProxies: ["127.0.0.1"]';
+    const program = await configured(context, `{ type: "fd", fd: 3, ${behind} }`, withSockets([ANY]));
+    const [port] = await opened(program, 1);
+    await program.line(/^Listening on tcp/);
+    const socket = connect(Number(port), "127.0.0.1");
+    context.after(() => void socket.destroy());
+    socket.write(Buffer.concat([Buffer.from("PROXY TCP4 127.0.0.9 10.0.0.1 50000 1883\r\n"), hello("here")]));
+    assert.equal(await answer(socket, 6), `${CONNACK}d000`);
+    const { address } = await program.line("Client connected");
+    assert.equal(address, "127.0.0.9:50000");
+    const unix = await configured(context, `{ type: "fd", fd: 3, ${behind} }`, withSockets([path]));
+    assert.equal((await unix.ended).code, 1);
+    const reason = "Cannot listen on fd:3: it is a Unix socket, and proxyProtocol is for TCP ones";
+    assert.ok(unix.stdout.includes(reason), unix.stdout);
+  });
+
+  test("are warned of when no listener uses them", async (context) => {
+    const program = await configured(context, "{ port: 0 }", withSockets([ANY], { names: ["door"] }));
+    const { message, level } = await program.line(/LISTEN_FDS: the socket/);
+    assert.equal(level, "warn");
+    assert.match(message, /the socket "door" \(file descriptor 3\) .*: add \{ type: "fd", fd: 3 \} to listeners/);
+  });
+
   test("a name that is not among them ends the broker, and is told with those there are", async (context) => {
     const program = await configured(context, '{ type: "fd", fdName: "door" }', withSockets([ANY], { names: ["x"] }));
     const { code } = await program.ended;

@@ -111,6 +111,7 @@ export class LedgerBook implements Book {
       groups: [],
       book: this,
       certain,
+      method: proof === undefined || proof.any ? undefined : "plain_password",
     });
     login.rights = proof;
     return login;

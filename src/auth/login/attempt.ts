@@ -68,9 +68,12 @@ export class Attempt {
 
   /** "user kim may not connect from 192.168.1.9, only from local (auth.json5:7:5)". */
   because(obstacle: Condition, user: ReadUser, who: string): string {
+    const { peer, entrance } = this.client;
     switch (obstacle) {
+      case "method":
+        return `${who} would get in by the method ${user.method}${placeOf(user)}, and listener ${peer.listener} lets in by ${listed(entrance.authMethods ?? [])} only`;
       case "from":
-        return `${who} may not connect from ${whence(this.client.peer)}, only from ${listed(user.from)}${placeOf(user)}`;
+        return `${who} may not connect from ${whence(peer)}, only from ${listed(user.from)}${placeOf(user)}`;
       case "clientId":
         return `${who} may not connect as client ${shownName(this.client.clientId)}, only as ${listed(user.clientIds)}${placeOf(user)}`;
       case "expires":

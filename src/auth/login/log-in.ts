@@ -8,14 +8,15 @@ import { Attempt, type LoginTools } from "./attempt.ts";
 import { type Certified, certified } from "./certificate.ts";
 import { byCredentials } from "./credentials.ts";
 import { LoginFailure } from "./login-failure.ts";
-import type { Users } from "./users.ts";
+import { keyHolder } from "./pre-shared-key.ts";
+import { counts, type Users } from "./users.ts";
 
 type Answer = Login | LoginFailure;
 
 /**
  * Who is it? The first that applies:
  *
- * 1. A verified certificate that names a user, when the client gives no credentials or that user's name: who has proved to
+ * 1. A verified certificate or a proved key (TLS-PSK) that names a user, when the client gives no credentials or that user's name: who has proved to
  *    be kim need not know her password. Other credentials must hold by themselves.
  * 2. Without credentials (user name and password absent, not empty): whom the connection names (serial, mqtt_sn,
  *    unix_socket), else anonymous.
@@ -51,7 +52,7 @@ export function mayStill(
 function identify(attempt: Attempt, connect: Connect, { verifier }: LoginTools): Answer | Promise<Answer> {
   const { userName, password } = connect;
   const given = userName !== undefined || password !== undefined;
-  const holder = certificateHolder(attempt);
+  const holder = provedHolder(attempt);
   if (typeof holder === "object" && (!given || userName === holder.name))
     return attempt.admit(holder.user, holder.name);
   if (given) return byCredentials(attempt, { userName, password }, verifier);
@@ -66,10 +67,14 @@ function orUnauthenticated(attempt: Attempt, answer: Answer): Answer {
   return attempt.obstacle(user) === undefined ? attempt.login(user, user.name, { failure: answer }) : answer;
 }
 
-/** Where rules ask for certificates: whom the client's names, or why nobody. */
-function certificateHolder({ users, client }: Attempt): Certified | string | undefined {
-  const { certificate } = client.peer;
-  return certificate === undefined || users.certified.length === 0 ? undefined : certified(users, certificate);
+/** Where rules ask for certificates or keys: whom the client's names, or why nobody. A connection has one of them. */
+function provedHolder({ users, client }: Attempt): Certified | string | undefined {
+  const { certificate, pskIdentity } = client.peer;
+  if (certificate !== undefined && users.certified.length > 0 && counts("client_cert", client)) {
+    return certified(users, certificate);
+  }
+  const isAsked = users.keyed.length > 0 && counts("psk", client);
+  return pskIdentity === undefined || !isAsked ? undefined : keyHolder(users, pskIdentity);
 }
 
 function byConnection(attempt: Attempt): Login | undefined {
@@ -123,8 +128,9 @@ function identifyAgain(attempt: Attempt, before: Login): Answer | undefined {
   const { user, name, tokenGroups, expiresMs, failure } = before;
   if (user === undefined) return undefined;
   switch (user.method) {
-    case "client_cert": {
-      const holder = certificateHolder(attempt);
+    case "client_cert":
+    case "psk": {
+      const holder = provedHolder(attempt);
       return typeof holder === "object" && holder.name === name ? attempt.admit(holder.user, name) : undefined;
     }
     case "serial":

@@ -1,11 +1,12 @@
 import type { Client } from "../../core/client.ts";
 import type { Peer } from "../../core/ports.ts";
+import type { Method } from "../auth-rules.ts";
 import type { ReadAuth, ReadUser, Secret } from "../reading/read-auth.ts";
 import { ClientIdPatterns, FromConditions } from "../rules/from.ts";
 import { decoyFor } from "./password.ts";
 
 /** What must hold of a client beside its credentials, for the entry to let it in. */
-export type Condition = "expires" | "clientId" | "from";
+export type Condition = "method" | "expires" | "clientId" | "from";
 
 interface Conditions {
   readonly from: FromConditions | undefined;
@@ -18,7 +19,7 @@ export class Users {
   readonly file: string;
   /** Without those named "*". */
   readonly byName: ReadonlyMap<string, ReadUser>;
-  /** Named "*": whatever name a certificate or token brings. */
+  /** Named "*": whatever name a certificate, key or token brings. */
   readonly wild: readonly ReadUser[];
   readonly anonymous: ReadUser | undefined;
   readonly unauthenticated: ReadUser | undefined;
@@ -26,6 +27,8 @@ export class Users {
   readonly lines: readonly ReadUser[];
   /** The entries whose method is client_cert; in the order of the file. */
   readonly certified: readonly ReadUser[];
+  /** The entries whose method is psk; in the order of the file. */
+  readonly keyed: readonly ReadUser[];
   /** The entries whose method is jwt and that have a name. */
   readonly tokened: readonly ReadUser[];
   /** What passwords of nobody are compared with. */
@@ -43,6 +46,7 @@ export class Users {
     this.unauthenticated = users.find(({ method }) => method === "unauthenticated");
     this.lines = users.filter(isLine).sort((one, other) => Number(isPattern(one)) - Number(isPattern(other)));
     this.certified = users.filter(({ method }) => method === "client_cert");
+    this.keyed = users.filter(({ method }) => method === "psk");
     this.tokened = users.filter((user) => user.method === "jwt" && isNamed(user));
     this.decoy = decoyFor(users.flatMap(({ secret }) => (secret === undefined ? [] : [secret])));
     this.groups = new Set(auth.groups.map(({ name }) => name));
@@ -62,6 +66,7 @@ export class Users {
 
   /** Which condition of the entry keeps the client out; undefined: all hold. `anywhere`: its `from` does not count. */
   obstacle(user: ReadUser, client: Client, wallMs: number, anywhere = false): Condition | undefined {
+    if (!counts(user.method, client)) return "method";
     const { from, clientIds } = this.conditions.get(user) ?? conditionsOf(user);
     if (wallMs >= user.expiresMs) return "expires";
     if (!anywhere && from?.matches(client.peer) === false) return "from";
@@ -74,6 +79,11 @@ export class Users {
     if (this.lines.length === 0) return undefined;
     return this.lines.find((user) => isOn(user, client.peer) && this.obstacle(user, client, wallMs) === undefined);
   }
+}
+
+/** Does the client's listener let in by the method? */
+export function counts(method: Method, { entrance }: Client): boolean {
+  return entrance.authMethods === undefined || entrance.authMethods.includes(method);
 }
 
 function isNamed({ name }: ReadUser): boolean {

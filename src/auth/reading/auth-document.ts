@@ -10,7 +10,7 @@ import { maskText } from "./mask.ts";
 import { Names } from "./names.ts";
 import type { ReadAuth } from "./read-auth.ts";
 import { readGroup, readRule } from "./read-rules.ts";
-import { type AuthReading, readUser } from "./read-users.ts";
+import { type AuthReading, mayBeBrought, readUser } from "./read-users.ts";
 import { reviewRules } from "./review-rules.ts";
 import { reviewUsers } from "./review-users.ts";
 
@@ -85,7 +85,7 @@ function readWhole(value: unknown, complaints: Complaints, reading: AuthReading)
   const rules = readRules(whole, reading);
   const auth: ReadAuth = { ...settings, ...rules, ledger: undefined };
   if (!complaints.hasErrors) {
-    reviewUsers(auth, reading.certificatesVerified ?? false, complaints);
+    reviewUsers(auth, reading, complaints);
     reviewRules(auth, complaints);
   }
   return auth;
@@ -144,10 +144,10 @@ function readRules(whole: Fields, reading: AuthReading): Pick<ReadAuth, "users" 
     groups: section(whole, groupKey),
     rules: section(whole, "authorization"),
   };
-  const mayBeBrought = sections.users.some(
-    (user) => member(user, "name") === "*" && /^(?:client_cert|jwt)$/.test(member(user, "method")),
+  const bringsNames = sections.users.some(
+    (user) => member(user, "name") === "*" && mayBeBrought(member(user, "method")),
   );
-  const names = new Names(complaints, sections.users.map(nameOf), sections.groups.map(nameOf), mayBeBrought);
+  const names = new Names(complaints, sections.users.map(nameOf), sections.groups.map(nameOf), bringsNames);
   const users = each(complaints, sections.users, ["authentication"], "user", (entry, number) =>
     readUser(entry, number, reading),
   );
@@ -160,7 +160,7 @@ function readRules(whole: Fields, reading: AuthReading): Pick<ReadAuth, "users" 
   names.warnOfBrought();
   checkSingle(users, complaints);
   return {
-    // "*" may be there for certificates and for tokens.
+    // "*" may be there for certificates, for keys and for tokens.
     users: withoutDoubles(users, "user", ({ name, method }) => (name === "*" ? `* ${method}` : name), complaints),
     groups: withoutDoubles(groups, "group", ({ name }) => name, complaints),
     rules,

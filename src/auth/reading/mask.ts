@@ -8,7 +8,7 @@ const OPEN_KEYS: ReadonlySet<string> = new Set(
   `name method from clientId expires note verify_field keyFile jwksFile algorithms audience issuer claims user groups port
   nodeId admin maxConnections messagesPerSecond bytesPerSecond queueBytes group members topic allow deny sub pub maxQos
   retain explainToClients whenRevoked authentication authorization ledger users auth acl username client remote disallow
-  filters`.split(/\s+/),
+  filters identity`.split(/\s+/),
 );
 /** What has objects in it: a text in the place of one may be anything. */
 const CONTAINERS: ReadonlySet<string> = new Set([

@@ -63,7 +63,7 @@ export class Names {
     const guess = this.brought.size === 1 ? this.guess(first) : "";
     const message = `${joined([...this.brought].map(quote))} ${this.brought.size === 1 ? "is" : "are"} not in authentication${guess}`;
     const hint =
-      'Right if a certificate or token brings the name, by the entry with the name "*"; else correct it, or add an entry';
+      'Right if a certificate, key or token brings the name, by the entry with the name "*"; else correct it, or add an entry';
     this.complaints.say("warning", this.broughtAt, message, hint);
   }
 

@@ -32,6 +32,8 @@ export interface ReadUser extends ReadConditions {
   readonly secret: Secret | undefined;
   /** client_cert. */
   readonly verifyField: string;
+  /** psk: the identity that must be proved; undefined: the user's name, and any one for "*". */
+  readonly identity?: string | undefined;
   readonly jwt: ReadJwt | undefined;
   /** serial; "*" when none was given. */
   readonly port: string;

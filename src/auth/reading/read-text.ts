@@ -17,6 +17,7 @@ export interface TextToRead {
   /** The file's name in messages. */
   readonly name: string;
   readonly certificatesVerified: boolean;
+  readonly keysChecked?: boolean | undefined;
 }
 
 export interface Reading {
@@ -28,10 +29,10 @@ export interface Reading {
 }
 
 /** Reads a text of rules with the files that it names. Never throws. */
-export function readText({ text, path, name, certificatesVerified }: TextToRead): Reading {
+export function readText({ text, path, name, certificatesVerified, keysChecked }: TextToRead): Reading {
   const files = new Set<string>();
   const reading = readingOf(dirname(path), Date.now(), certificatesVerified, (file) => files.add(file));
-  const { auth, problems } = readAuthFile(text, name, reading);
+  const { auth, problems } = readAuthFile(text, name, { ...reading, keysChecked });
   return { auth, problems, files: [...files] };
 }
 

@@ -14,6 +14,8 @@ export interface AuthReading {
   nowMs: number;
   /** A listener verifies certificates. */
   certificatesVerified?: boolean;
+  /** A listener has a file of keys. Not known when it is left out. */
+  keysChecked?: boolean | undefined;
 }
 
 const VERIFY_FIELDS = ["CN", "subjectAltName", "DNS", "IP", "email", "URI"] as const;
@@ -26,6 +28,7 @@ const METHOD_KEYS: Readonly<Record<Method, readonly string[]>> = {
   argon2id: ["hash"],
   mosquitto: ["hash"],
   client_cert: ["verify_field"],
+  psk: ["identity"],
   jwt: ["key", "keyFile", "jwksFile", "algorithms", "audience", "issuer", "claims"],
   unix_socket: [],
   serial: ["port"],
@@ -55,6 +58,7 @@ export function readUser(entry: Fields, number: number, reading: AuthReading): R
     limits: readLimits(entry),
     port: method === "serial" ? (entry.text("port") ?? "*") : "*",
     nodeId: method === "mqtt_sn" ? readNodeId(entry) : "*",
+    ...(method === "psk" && { identity: readIdentity(entry, name) }),
     verifyField: method === "client_cert" ? (entry.oneOf("verify_field", VERIFY_FIELDS) ?? "CN") : "CN",
   };
   const secret = method && readSecret(entry, method);
@@ -77,9 +81,9 @@ function checkName(entry: Fields, name: string, method: Method | undefined): voi
       `${entry.label}: a name that begins with "@" is a group's`,
       "Write it in group, or without the @",
     );
-  } else if (name === "*" && method !== undefined && method !== "client_cert" && method !== "jwt") {
+  } else if (name === "*" && method !== undefined && !mayBeBrought(method)) {
     const hint = "For clients without a user name there is the method anonymous";
-    entry.error("name", `${entry.label}: only the methods client_cert and jwt can have the name "*"`, hint);
+    entry.error("name", `${entry.label}: only the methods client_cert, psk and jwt can have the name "*"`, hint);
   } else if (name.includes("\0") || !name.isWellFormed() || Buffer.byteLength(name) > 65_535) {
     entry.error(
       "name",
@@ -87,6 +91,21 @@ function checkName(entry: Fields, name: string, method: Method | undefined): voi
       "It is too long, or has characters that MQTT forbids",
     );
   }
+}
+
+/** Does what the client proves bring a name along, so that "*" can stand for it? */
+export function mayBeBrought(method: string): boolean {
+  return method === "client_cert" || method === "psk" || method === "jwt";
+}
+
+/** "*" lets in every identity, each under its own name. */
+function readIdentity(entry: Fields, name: string | undefined): string | undefined {
+  const identity = entry.text("identity");
+  if (identity !== undefined && name === "*") {
+    const hint = "Give the entry the user's name, or take identity away";
+    entry.error("identity", `${entry.label} lets in every identity under its own name, so it has none`, hint);
+  }
+  return identity;
 }
 
 /** Keys that belong to another method are mistakes of their own: something was thought to protect that does not. */

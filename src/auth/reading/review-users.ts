@@ -3,9 +3,14 @@ import type { Complaints } from "./complaints.ts";
 import { quote } from "./fields.ts";
 import { EVERYBODY } from "./names.ts";
 import type { ReadAuth, ReadUser } from "./read-auth.ts";
+import type { AuthReading } from "./read-users.ts";
 
 /** What is to be said of all users together: one line for each matter, however many users it concerns. */
-export function reviewUsers(auth: ReadAuth, certificatesVerified: boolean, complaints: Complaints): void {
+export function reviewUsers(
+  auth: ReadAuth,
+  { certificatesVerified = false, keysChecked = true }: Pick<AuthReading, "certificatesVerified" | "keysChecked">,
+  complaints: Complaints,
+): void {
   const say = (
     severity: "warning" | "note",
     concerned: readonly ReadUser[],
@@ -50,6 +55,18 @@ export function reviewUsers(auth: ReadAuth, certificatesVerified: boolean, compl
     "The method client_cert needs a TLS listener with --client-ca FILE; some older brokers let such users in unverified",
   );
   say(
+    "warning",
+    keysChecked ? [] : by("psk"),
+    (names) => `${names} cannot get in: no listener has keys of clients`,
+    "The method psk needs a TLS listener with --psk-file FILE",
+  );
+  say(
+    "warning",
+    sharedKeys(by("psk")),
+    (names) => `${names} cannot get in: an earlier entry has the same identity`,
+    "Whoever proves a key is one user: give each an identity and a key of its own",
+  );
+  say(
     "note",
     idle(auth),
     (names) => `no rule allows anything to ${names}, who may connect and do nothing`,
@@ -67,6 +84,16 @@ export function reviewUsers(auth: ReadAuth, certificatesVerified: boolean, compl
       `Add one, such as { topic: "home/#", allow: { sub: ["${EVERYBODY}"], pub: ["${EVERYBODY}"] } }`,
     );
   }
+}
+
+/** Those whose identity another user before them has. */
+function sharedKeys(users: readonly ReadUser[]): readonly ReadUser[] {
+  const seen = new Set<string>();
+  return users.filter(({ name, identity = name }) => {
+    const isShared = seen.has(identity);
+    seen.add(identity);
+    return isShared;
+  });
 }
 
 /** Whom no rule allows anything. Where there are no rules at all the warning about that says it already. */

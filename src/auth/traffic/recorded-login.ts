@@ -66,6 +66,7 @@ const PROOFS: Readonly<Record<string, string>> = {
   argon2id: "a password",
   mosquitto: "a password",
   client_cert: "a certificate",
+  psk: "a key",
   jwt: "a token",
 };
 
@@ -84,6 +85,7 @@ function entryFor(users: Users, { name, method }: TrafficClient): ReadUser | str
 }
 
 const OBSTACLES = {
+  method: "may not log in in that way there",
   from: "may not connect from there",
   clientId: "may not have this Client Identifier",
   expires: "its entry has expired",

@@ -71,12 +71,14 @@ export interface Visitor {
   user?: string | undefined;
   password?: string | Uint8Array | undefined;
   peer?: Partial<Peer>;
+  /** What its listener lets in by; undefined: everything. */
+  methods?: readonly Method[];
 }
 
 const REMOTE: Peer = { address: "192.168.1.9:50312", local: false, listener: "tcp", transport: "tcp" };
 
-export function clientOf({ id = "c1", user: userName, peer }: Visitor): Client {
-  return new Client(id, userName, 5, true, 60, { ...REMOTE, ...peer });
+export function clientOf({ id = "c1", user: userName, peer, methods }: Visitor): Client {
+  return new Client(id, userName, 5, true, 60, { ...REMOTE, ...peer }, false, { authMethods: methods });
 }
 
 export function connectOf({ id = "c1", user: userName, password }: Visitor): Connect {

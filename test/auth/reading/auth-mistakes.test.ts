@@ -102,7 +102,7 @@ suite("a mistake is told with its place, and what to do", () => {
     ],
     [
       '{ name: "*", method: "anonymous" }',
-      '2:9 user "*": only the methods client_cert and jwt can have the name "*" (For clients without a user name there is the method anonymous)',
+      '2:9 user "*": only the methods client_cert, psk and jwt can have the name "*" (For clients without a user name there is the method anonymous)',
     ],
     [
       '{ name: "k\\0", method: "anonymous" }',
@@ -110,11 +110,11 @@ suite("a mistake is told with its place, and what to do", () => {
     ],
     [
       '{ name: "kim", method: "scrypd", hash: "x" }',
-      '2:24 user "kim": method must be one of sha256, plain_password, scrypt, argon2id, mosquitto, client_cert, jwt, unix_socket, serial, mqtt_sn, anonymous, unauthenticated, not "scrypd" (Did you mean "scrypt"?)',
+      '2:24 user "kim": method must be one of sha256, plain_password, scrypt, argon2id, mosquitto, client_cert, psk, jwt, unix_socket, serial, mqtt_sn, anonymous, unauthenticated, not "scrypd" (Did you mean "scrypt"?)',
     ],
     [
       '{ name: "kim" }',
-      '2:1 user "kim" has no method (Add method: "…", one of sha256, plain_password, scrypt, argon2id, mosquitto, client_cert, jwt, unix_socket, serial, mqtt_sn, anonymous, unauthenticated)',
+      '2:1 user "kim" has no method (Add method: "…", one of sha256, plain_password, scrypt, argon2id, mosquitto, client_cert, psk, jwt, unix_socket, serial, mqtt_sn, anonymous, unauthenticated)',
     ],
     [
       '{ name: "kim", method: "sha256", hash: "x" }',
@@ -152,6 +152,14 @@ suite("a mistake is told with its place, and what to do", () => {
     [
       '{ name: "a", method: "anonymous" }, { name: "b", method: "anonymous" }',
       '2:37 user "b" is the second with the method anonymous, after "a" (There can be one: who connects so has no name of his own to tell them apart. Remove the others)',
+    ],
+    [
+      '{ name: "*", method: "psk", identity: "x" }',
+      '2:39 user "*" lets in every identity under its own name, so it has none (Give the entry the user\'s name, or take identity away)',
+    ],
+    [
+      '{ name: "c", method: "client_cert", identity: "x" }',
+      '2:37 user "c" has the method client_cert, which takes no identity (Remove it; identity belongs to psk)',
     ],
     [
       '{ name: "c", method: "client_cert", verify_field: "cn" }',

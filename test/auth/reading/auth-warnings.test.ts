@@ -34,7 +34,7 @@ suite("what is right and likely not meant so is warned of", () => {
     assert.deepEqual(
       lines(answer).filter((line) => line.includes("warning")),
       [
-        '3:30 warning: "kim" and "eve" are not in authentication (Right if a certificate or token brings the name, by the entry with the name "*"; else correct it, or add an entry)',
+        '3:30 warning: "kim" and "eve" are not in authentication (Right if a certificate, key or token brings the name, by the entry with the name "*"; else correct it, or add an entry)',
       ],
     );
   });
@@ -52,6 +52,24 @@ suite("what is right and likely not meant so is warned of", () => {
     assert.equal(read(rule("2026-02-30")).auth, undefined);
     assert.equal(read(rule("2026-06-15T12:00")).auth, undefined);
     assert.equal(read(rule("2026-06-15T25:00:00Z")).auth, undefined);
+  });
+
+  test("keys that no listener has, and identities of two users", () => {
+    const users = `{ name: "a", method: "psk" },\n{ name: "b", method: "psk", identity: "a" }, { name: "*", method: "psk" }`;
+    const shared =
+      '3:1 warning: "b" cannot get in: an earlier entry has the same identity (Whoever proves a key is one user: give each an identity and a key of its own)';
+    assert.deepEqual(
+      lines(read(withUsers(users))).filter((line) => line.includes("cannot get in")),
+      [shared],
+    );
+    const answer = readAuthFile(withUsers(users), "auth.json5", { ...READING, keysChecked: false });
+    assert.deepEqual(
+      lines(answer).filter((line) => line.includes("cannot get in")),
+      [
+        '2:1 warning: "a", "b" and "*" cannot get in: no listener has keys of clients (The method psk needs a TLS listener with --psk-file FILE)',
+        shared,
+      ],
+    );
   });
 
   test("secrets that are easy to find", () => {
