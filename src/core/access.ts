@@ -4,6 +4,24 @@ import type { Client } from "./client.ts";
 import type { Admission, Refusal } from "./hooks.ts";
 import type { Peer } from "./ports.ts";
 
+/** The ways to prove who one is, by their names in auth.json5. */
+export const AUTH_METHODS = [
+  "sha256",
+  "plain_password",
+  "scrypt",
+  "argon2id",
+  "mosquitto",
+  "client_cert",
+  "psk",
+  "jwt",
+  "unix_socket",
+  "serial",
+  "mqtt_sn",
+  "anonymous",
+  "unauthenticated",
+] as const;
+export type AuthMethod = (typeof AUTH_METHODS)[number];
+
 /**
  * Who is let in and what they may do, where no hook has an opinion. Implementations live in `auth`.
  * `authenticate` may be asynchronous; nothing else is, because PUBLISH never waits.
@@ -54,6 +72,8 @@ export interface Grant {
 export interface Identity {
   /** As rules name it; for the log. */
   readonly name: string;
+  /** How it proved who it is; undefined: it had to prove nothing, as "anonymous". */
+  readonly method?: AuthMethod | undefined;
   /** What the log line of its connection says beside its name, such as why it is nobody better known. */
   readonly remark?: string | undefined;
   /** Milliseconds since 1970 at which its connection ends, as the end of a token; undefined: never. */

@@ -1,5 +1,5 @@
 import { decodePacket, encodePacket } from "../codec/codec.ts";
-import { type ProtocolVersion, VARIABLE_BYTE_INTEGER_MAX } from "../codec/constants.ts";
+import type { ProtocolVersion } from "../codec/constants.ts";
 import type { Packet, Will } from "../codec/packet.ts";
 import { ReasonCode } from "../codec/reason.ts";
 import { TextCache } from "../codec/text.ts";
@@ -9,6 +9,7 @@ import type { Client } from "./client.ts";
 import { CLOSED_BY_CLIENT, Connection } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Deadlines } from "./deadlines.ts";
+import { type Entrance, NO_ENTRANCE } from "./entrance.ts";
 import { type Hook, Hooks } from "./hooks.ts";
 import { InlineClient } from "./inline.ts";
 import type { Limits } from "./limits.ts";
@@ -28,10 +29,8 @@ import type { Store } from "./store.ts";
 import { mergeSubscriptions, type Subscription } from "./subscription.ts";
 import { SysTopics } from "./sys-topics.ts";
 import { Takeovers } from "./takeovers.ts";
+import { Terms } from "./terms.ts";
 import { publishWill } from "./will.ts";
-
-/** The fixed header adds at most five bytes to the largest Remaining Length. */
-const PACKET_BYTES_MAX = VARIABLE_BYTE_INTEGER_MAX + 5;
 
 /** Everything the broker is given; see ports.ts for what each promises. */
 export interface World {
@@ -50,6 +49,8 @@ export interface World {
   atEndOfTurn: (task: () => void) => void;
   /** Bytes that the process has written to block devices, as the system counts them; undefined where it does not. */
   bytesWritten?: () => number | undefined;
+  /** More for `$SYS`, by topic below "$SYS/broker/". What is missing next time is taken back. */
+  sysValues?: () => Iterable<[topic: string, value: string | number]>;
   /** The store has ended for a mistake of its own: nothing more can be promised, the process should end. */
   onStoreFailed?: (error: Error) => void;
 }
@@ -78,12 +79,11 @@ export class Broker {
   readonly permissions: Permissions;
   /** What becomes of all this in the store; undefined without one. */
   archive: Archive | undefined;
-  /** The largest packet we accept, fixed header included, 5.0 §3.2.2.3.6. */
-  readonly packetBytesMax: number;
   /** Hooks or the log want to see each packet as an object. */
   readonly watchesPackets: boolean;
   /** The clock, read once in each turn. */
   nowMs: number;
+  private readonly terms = new WeakMap<Entrance, Terms>();
   private scheduledMs = Number.POSITIVE_INFINITY;
   /** New messages are not taken any more: see `quiesce`. */
   stopping = false;
@@ -100,7 +100,6 @@ export class Broker {
     const traced = world.log.enabled("debug");
     this.writer = new PublishWriter(this.counters, this.hooks, traced);
     this.watchesPackets = traced || WATCHING.some((moment) => this.hooks.present[moment]);
-    this.packetBytesMax = Math.min(options.maximumPacketSize, PACKET_BYTES_MAX);
     this.retained = new Retained(this);
     this.inlineClient = new InlineClient(this);
     this.sys = new SysTopics(this);
@@ -147,10 +146,10 @@ export class Broker {
     this.reschedule();
   }
 
-  /** A transport has a new link. */
-  accept(link: Link): LinkHandler {
+  /** A transport has a new link. `entrance`: what its listener asks of those who come by it. */
+  accept(link: Link, entrance: Entrance = NO_ENTRANCE): LinkHandler {
     this.turn();
-    const connection = new Connection(this, link);
+    const connection = new Connection(this, link, entrance, this.termsOf(entrance));
     this.counters.connectionsAccepted++;
     this.connections.add(connection);
     if (this.stopping || this.connections.size > this.limits.clients + this.limits.connecting) {
@@ -160,7 +159,7 @@ export class Broker {
       this.reschedule();
       return connection;
     }
-    const refusal = this.access.admits?.(link.peer) ?? this.rates.admits(link.peer);
+    const refusal = this.access.admits?.(link.peer) ?? this.rates.admits(connection);
     connection.refusal = refusal;
     if (refusal !== undefined && !this.rates.tells(link.peer)) {
       this.counters.connectionsRefused++;
@@ -169,6 +168,15 @@ export class Broker {
     }
     this.reschedule();
     return connection;
+  }
+
+  private termsOf(entrance: Entrance): Terms {
+    let terms = this.terms.get(entrance);
+    if (terms === undefined) {
+      terms = new Terms(entrance, this.options);
+      this.terms.set(entrance, terms);
+    }
+    return terms;
   }
 
   /** Time has passed: keep alive, expiry, delayed wills, `$SYS`. */

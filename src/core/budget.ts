@@ -28,6 +28,8 @@ export function shortKey(name: string): string {
 export class Budget {
   /** Open connections that stand under it. */
   connections = 0;
+  /** Connections that it is not known yet whose they are. */
+  waiting = 0;
   readonly connects = new TokenBucket("connections");
   readonly messages = new TokenBucket("messages");
   readonly bytes = new TokenBucket("bytes");
@@ -45,11 +47,15 @@ export class Budget {
     return refusals;
   }
 
+  get isHeld(): boolean {
+    return this.connections > 0 || this.waiting > 0;
+  }
+
   /** Nothing is known of it that a new one would not say too. */
   isIdle(nowMs: number): boolean {
     const { connects, messages, bytes, told } = this;
     return (
-      this.connections === 0 &&
+      !this.isHeld &&
       connects.isFull(nowMs) &&
       messages.isFull(nowMs) &&
       bytes.isFull(nowMs) &&
@@ -57,6 +63,12 @@ export class Budget {
       nowMs - this.loggedMs >= LOG_INTERVAL_MS
     );
   }
+}
+
+/** What a listener bounds by itself. */
+export interface Own {
+  readonly listener: string;
+  readonly limits: Partial<Limits>;
 }
 
 /** The budgets of one scope, by client, user, address or listener. Idle ones are forgotten. */
@@ -81,16 +93,29 @@ export class Budgets {
     if (found !== undefined) return found;
     if (this.byKey.size >= this.sweepAt) this.sweep(nowMs);
     const budget = new Budget();
+    this.bound(budget, undefined);
+    budget.told.bound(TOLD_PER_SECOND, "built in");
+    this.byKey.set(key, budget);
+    return budget;
+  }
+
+  /** The rates that hold for a budget: of what holds everywhere and what a listener has of its own, the lower ones. */
+  bound(budget: Budget, own: Own | undefined): void {
     const { scope, limits } = this;
     const connects = `${scope}ConnectionsPerSecond` as const;
     const messages = `${scope}MessagesPerSecond` as const;
     const bytes = `${scope}BytesPerSecond` as const;
-    budget.connects.bound(limits[connects], `limit ${connects}`);
-    budget.messages.bound(limits[messages], `limit ${messages}`);
-    budget.bytes.bound(limits[bytes], `limit ${bytes}`);
-    budget.told.bound(TOLD_PER_SECOND, "built in");
-    this.byKey.set(key, budget);
-    return budget;
+    for (const [bucket, name] of [
+      [budget.connects, connects],
+      [budget.messages, messages],
+      [budget.bytes, bytes],
+    ] as const) {
+      const rate: number = own?.limits[name] ?? 0;
+      const general = limits[name];
+      if (rate > 0 && (general === 0 || rate < general))
+        bucket.bound(rate, `limit ${name} of listener ${own!.listener}`);
+      else bucket.bound(general, `limit ${name}`);
+    }
   }
 
   private sweep(nowMs: number): void {
@@ -98,12 +123,12 @@ export class Budgets {
     let unheld = 0;
     for (const [key, budget] of byKey) {
       if (budget.isIdle(nowMs)) byKey.delete(key);
-      else if (budget.connections === 0) unheld++;
+      else if (!budget.isHeld) unheld++;
     }
     if (unheld > UNHELD_MAX) {
       for (const [key, budget] of byKey) {
         if (unheld <= UNHELD_MAX / 2) break;
-        if (budget.connections > 0) continue;
+        if (budget.isHeld) continue;
         byKey.delete(key);
         unheld--;
       }

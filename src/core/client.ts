@@ -1,5 +1,6 @@
 import type { ProtocolVersion } from "../codec/constants.ts";
 import type { Identity } from "./access.ts";
+import { type Entrance, NO_ENTRANCE } from "./entrance.ts";
 import type { LogFields, Peer } from "./ports.ts";
 
 /** Who a connection speaks for: what hooks, access decisions and log lines are told. Fixed at CONNECT. */
@@ -13,6 +14,8 @@ export class Client {
   readonly peer: Peer;
   /** True for the broker's own client, which passes no ACL and no topic check. */
   readonly inline: boolean;
+  /** What its listener asks of it. */
+  readonly entrance: Entrance;
   /** Who it is by the access rules; undefined where they don't say, or it has not been asked since a restart. */
   identity: Identity | undefined = undefined;
   /** Its connection has ended: what is asked of it now is what its session, or its will, may have. */
@@ -26,6 +29,7 @@ export class Client {
     keepAliveSeconds: number,
     peer: Peer,
     inline = false,
+    entrance: Entrance = NO_ENTRANCE,
   ) {
     this.clientId = clientId;
     this.userName = userName;
@@ -34,6 +38,7 @@ export class Client {
     this.keepAliveSeconds = keepAliveSeconds;
     this.peer = peer;
     this.inline = inline;
+    this.entrance = entrance;
   }
 
   /** The fields by which every log line of a client names it. */

@@ -9,6 +9,7 @@ import type { Broker } from "./broker.ts";
 import { Client } from "./client.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { type Admission, Refusal } from "./hooks.ts";
+import { Mount } from "./mount.ts";
 import { connackCode, returnCode } from "./reason-mapping.ts";
 import { sendPacket } from "./send.ts";
 import { NEVER_EXPIRES, Session } from "./session.ts";
@@ -21,7 +22,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   // These hold for a refusing CONNACK too, 5.0 [MQTT-3.2.2-19].
   connection.requestProblemInformation = connect.properties.requestProblemInformation !== 0;
   connection.maximumPacketSize = connect.properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
-  const keepAliveSeconds = effectiveKeepAlive(broker, connect);
+  const keepAliveSeconds = effectiveKeepAlive(connection, connect);
   const assigned = connect.clientId === "";
   const clientId = assigned ? `auto-${broker.random.hex128()}` : connect.clientId;
   const { protocolVersion, cleanStart, userName } = connect;
@@ -32,13 +33,15 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     cleanStart,
     keepAliveSeconds,
     connection.link.peer,
+    false,
+    connection.client.entrance,
   );
   const { refusal } = connection;
   if (refusal !== undefined) {
     refuse(connection, refusal);
     return;
   }
-  const objection = objectionTo(broker, connect);
+  const objection = objectionTo(connection, connect);
   if (objection !== undefined) {
     refuseConnection(connection, objection.code, objection.reason);
     return;
@@ -72,11 +75,25 @@ export function establish(
   const { broker } = connection;
   const { protocolVersion, cleanStart } = connect;
   if (userName !== connection.client.userName) {
-    const { clientId, keepAliveSeconds, peer } = connection.client;
-    connection.client = new Client(clientId, userName, protocolVersion, cleanStart, keepAliveSeconds, peer);
+    const { clientId, keepAliveSeconds, peer, entrance } = connection.client;
+    connection.client = new Client(
+      clientId,
+      userName,
+      protocolVersion,
+      cleanStart,
+      keepAliveSeconds,
+      peer,
+      false,
+      entrance,
+    );
   }
   const { client } = connection;
   client.identity = identity;
+  const mountRefusal = mount(connection, connect);
+  if (mountRefusal !== undefined) {
+    refuse(connection, mountRefusal);
+    return;
+  }
   const key = broker.sessionKey(client.clientId, userName);
   // 5.0 [MQTT-3.1.4-3]
   const before = broker.sessions.get(key);
@@ -128,12 +145,11 @@ export function establish(
   session.expiryIntervalSeconds = expiryIntervalSeconds;
   connection.session = session;
   connection.recovering = sessionPresent;
-  connection.will = connect.will;
   connection.bridge = connect.bridge;
   connection.keepAliveMs = client.keepAliveSeconds * 1500;
   const { properties } = connect;
   connection.sendQuota = Math.min(properties.receiveMaximum ?? 65_535, broker.limits.inflight);
-  const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, broker.options.topicAliasMaximum);
+  const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, connection.terms.topicAliasMaximum);
   if (broker.options.autoTopicAlias && aliasMaximum > 0) connection.outgoingAliases = new OutgoingAliases(aliasMaximum);
   session.claim(connection);
   broker.rates.enter(connection);
@@ -149,6 +165,33 @@ export function establish(
     () => open(connection, connect, sessionPresent, proof),
     () => refuseConnection(connection, ReasonCode.ServerUnavailable, "the store failed to answer"),
   );
+}
+
+/** Puts the client and its will below the mount point of its listener, when that has one. Returns why it cannot. */
+function mount(connection: Connection, { will }: Connect): Refusal | undefined {
+  const { client, broker, terms } = connection;
+  connection.will = will;
+  const point = terms.mountPoint(client.clientId, client.userName);
+  if (point === undefined) return undefined;
+  if (point === false) {
+    const template = client.entrance.mountPoint;
+    return new Refusal(
+      ReasonCode.NotAuthorized,
+      undefined,
+      `the mount point ${template} of its listener needs names without /, + and # that do not begin with $`,
+    );
+  }
+  connection.mount = new Mount(point);
+  if (will === undefined) return undefined;
+  const mounted = connection.mount.mountWill(will);
+  const { topicName, properties } = mounted;
+  const objection = connection.mount.objectionTo(topicName, properties.responseTopic);
+  if (objection !== undefined) return new Refusal(objection, "will topic that cannot be used at this listener");
+  if (levelCount(topicName) > broker.limits.topicLevels) {
+    return new Refusal(ReasonCode.TopicNameInvalid, `will topic has more than ${broker.limits.topicLevels} levels`);
+  }
+  connection.will = mounted;
+  return undefined;
 }
 
 /**
@@ -181,7 +224,7 @@ function open(
     // It would wait for CONNACK for ever.
     broker.counters.connectionsRefused++;
     connection.close(`accepts no packet large enough for CONNACK, ${connection.maximumPacketSize} bytes`, undefined);
-    connection.link.end();
+    connection.link.end(ReasonCode.PacketTooLarge);
   }
   if (isClosed(connection)) {
     // What waited for the disk was left behind when it closed.
@@ -223,7 +266,7 @@ export function refuseConnection(
     });
   }
   connection.close(`refused: ${logReason} (${reasonText(code)})`, undefined);
-  connection.link.end();
+  connection.link.end(code);
 }
 
 /** A CONNECT that breaks the protocol. Only a wrong version is answered: whoever sent the rest may not speak MQTT at all. */
@@ -235,7 +278,7 @@ export function refuseMalformedConnect(connection: Connection, error: ProtocolEr
   }
   connection.broker.counters.connectionsRefused++;
   connection.close(`${error.message} ${error.statement}`.trim(), error);
-  connection.link.end();
+  connection.link.end(error.reasonCode);
 }
 
 /** Hooks first, then the access rules. While a promise is open nothing more is read from the client. */
@@ -247,10 +290,12 @@ function decide(connection: Connection, connect: Connect): void {
         hook.onConnectAuthenticate!(client, connect),
       )
     : undefined;
+  const byRules = (): Admission | Promise<Admission> => {
+    const answer = broker.access.authenticate(client, connect);
+    return answer instanceof Promise ? answer.then((later) => byMethod(client, later)) : byMethod(client, answer);
+  };
   const admission =
-    byHooks instanceof Promise
-      ? byHooks.then((verdict) => verdict ?? broker.access.authenticate(client, connect))
-      : (byHooks ?? broker.access.authenticate(client, connect));
+    byHooks instanceof Promise ? byHooks.then((verdict) => verdict ?? byRules()) : (byHooks ?? byRules());
   if (!(admission instanceof Promise)) {
     admit(connection, connect, admission);
     return;
@@ -269,6 +314,17 @@ function decide(connection: Connection, connect: Connect): void {
   );
 }
 
+/** Whom the access rules let in in a way that does not count at its listener is refused. */
+function byMethod({ entrance, peer }: Client, admission: Admission): Admission {
+  const { authMethods } = entrance;
+  const isIn = admission === true || typeof admission === "string" || isIdentity(admission);
+  if (authMethods === undefined || !isIn) return admission;
+  const method = (isIdentity(admission) ? admission.method : undefined) ?? "anonymous";
+  if (authMethods.includes(method)) return admission;
+  const reason = `listener ${peer.listener} does not let in by the method ${method}, only by ${authMethods.join(", ")}`;
+  return new Refusal(ReasonCode.NotAuthorized, undefined, reason);
+}
+
 function admit(connection: Connection, connect: Connect, admission: Admission): void {
   if (admission === true) establish(connection, connect, connect.userName, undefined);
   else if (typeof admission === "string") establish(connection, connect, admission, undefined);
@@ -284,11 +340,18 @@ function refuse(connection: Connection, { reasonCode, reasonString, logReason }:
   refuseConnection(connection, connackCode(reasonCode), reasonString ?? "not authorized", logReason);
 }
 
-function objectionTo(broker: Broker, connect: Connect): { code: ConnackReasonCode; reason: string } | undefined {
+function objectionTo(
+  { broker, terms, link }: Connection,
+  connect: Connect,
+): { code: ConnackReasonCode; reason: string } | undefined {
   const { options, limits } = broker;
   const { protocolVersion, clientId, will } = connect;
   if (protocolVersion < options.minimumProtocolVersion) {
     return { code: ReasonCode.UnsupportedProtocolVersion, reason: `protocol level ${protocolVersion} is not accepted` };
+  }
+  if (!terms.accepts(protocolVersion)) {
+    const reason = `protocol level ${protocolVersion} is not accepted at listener ${link.peer.listener}`;
+    return { code: ReasonCode.UnsupportedProtocolVersion, reason };
   }
   // 3.1.1 [MQTT-3.1.3-8]; 3.1 wants 1 to 23 characters, of which only the lower bound is still kept by anybody.
   if (clientId === "" && (protocolVersion === 3 || (protocolVersion === 4 && !connect.cleanStart))) {
@@ -306,8 +369,8 @@ function objectionTo(broker: Broker, connect: Connect): { code: ConnackReasonCod
   if (levelCount(will.topicName) > limits.topicLevels) {
     return { code: ReasonCode.TopicNameInvalid, reason: `will topic has more than ${limits.topicLevels} levels` };
   }
-  if (will.qos > options.maximumQos) {
-    return { code: ReasonCode.QosNotSupported, reason: `will QoS ${will.qos} is above ${options.maximumQos}` };
+  if (will.qos > terms.maximumQos) {
+    return { code: ReasonCode.QosNotSupported, reason: `will QoS ${will.qos} is above ${terms.maximumQos}` };
   }
   if (will.retain && !options.retain) return { code: ReasonCode.RetainNotSupported, reason: "retained will" };
   if (will.properties.payloadFormatIndicator === 1 && !isUtf8(will.payload, 0, will.payload.length)) {
@@ -317,8 +380,9 @@ function objectionTo(broker: Broker, connect: Connect): { code: ConnackReasonCod
 }
 
 /** 5.0 [MQTT-3.2.2-21] [-22]. 3.x clients cannot be told another value, so only caps that were asked for apply to them. */
-function effectiveKeepAlive(broker: Broker, connect: Connect): number {
-  const { serverKeepAlive, keepAliveMax, keepAliveDefault } = broker.options;
+function effectiveKeepAlive({ broker, terms }: Connection, connect: Connect): number {
+  const { serverKeepAlive, keepAliveDefault } = broker.options;
+  const { keepAliveMax } = terms;
   let seconds = connect.keepAliveSeconds;
   if (connect.protocolVersion === 5 && serverKeepAlive !== undefined) return serverKeepAlive;
   if (seconds === 0 && keepAliveDefault !== undefined) seconds = keepAliveDefault;
@@ -351,23 +415,25 @@ function connackOf(
 
 /** What differs from the defaults that 5.0 §3.2.2.3 gives. */
 function connackProperties(connection: Connection, connect: Connect): ConnackProperties {
-  const { broker, client, session } = connection;
+  const { broker, client, session, terms } = connection;
   const { options } = broker;
   const properties: ConnackProperties = {};
   if (session.expiryIntervalSeconds !== (connect.properties.sessionExpiryInterval ?? 0)) {
     properties.sessionExpiryInterval = session.expiryIntervalSeconds;
   }
-  if (options.receiveMaximum !== 65_535) properties.receiveMaximum = options.receiveMaximum;
-  if (options.maximumQos !== 2) properties.maximumQos = options.maximumQos;
+  if (terms.receiveMaximum !== 65_535) properties.receiveMaximum = terms.receiveMaximum;
+  if (terms.maximumQos !== 2) properties.maximumQos = terms.maximumQos;
   if (!options.retain) properties.retainAvailable = 0;
-  properties.maximumPacketSize = broker.packetBytesMax;
+  properties.maximumPacketSize = terms.packetBytesMax;
   if (connect.clientId === "") properties.assignedClientIdentifier = client.clientId;
-  if (options.topicAliasMaximum !== 0) properties.topicAliasMaximum = options.topicAliasMaximum;
+  if (terms.topicAliasMaximum !== 0) properties.topicAliasMaximum = terms.topicAliasMaximum;
   if (!options.wildcards) properties.wildcardSubscriptionAvailable = 0;
   if (!options.subscriptionIdentifiers) properties.subscriptionIdentifiersAvailable = 0;
   if (!options.sharedSubscriptions) properties.sharedSubscriptionAvailable = 0;
   if (client.keepAliveSeconds !== connect.keepAliveSeconds) properties.serverKeepAlive = client.keepAliveSeconds;
   const wanted = connect.properties.requestResponseInformation === 1 || options.compat.alwaysReturnResponseInfo;
-  if (wanted && options.responseInformation) properties.responseInformation = broker.responseTopicOf(session);
+  // Below a mount point its topic would be another one, and not the session's own.
+  if (wanted && options.responseInformation && connection.mount === undefined)
+    properties.responseInformation = broker.responseTopicOf(session);
   return properties;
 }

@@ -20,8 +20,10 @@ import type { Budget } from "./budget.ts";
 import { Client } from "./client.ts";
 import { handleConnect, refuseConnection, refuseMalformedConnect } from "./connect.ts";
 import type { Timed } from "./deadlines.ts";
+import type { Entrance } from "./entrance.ts";
 import { Refusal } from "./hooks.ts";
 import type { DurableWaiter } from "./journal.ts";
+import type { Mount } from "./mount.ts";
 import { Parked } from "./parked.ts";
 import type { Link, LinkHandler } from "./ports.ts";
 import { handlePublish } from "./publish.ts";
@@ -31,6 +33,7 @@ import type { Route } from "./router.ts";
 import { type AckType, sendAck, sendPacket, sendPingresp, tracePacket } from "./send.ts";
 import type { Session } from "./session.ts";
 import { handleSubscribe, handleUnsubscribe } from "./subscribe.ts";
+import type { Terms } from "./terms.ts";
 import { IncomingAliases, type OutgoingAliases } from "./topic-alias.ts";
 
 /** Where a connection stands, §4.1 and §4.12. */
@@ -77,6 +80,10 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
   dueMs = 0;
   readonly broker: Broker;
   readonly link: Link;
+  /** What its listener makes of the broker's options. */
+  readonly terms: Terms;
+  /** Set with its session, where its listener has a mount point. */
+  mount: Mount | undefined = undefined;
   state: ConnectionState = ConnectionState.AwaitConnect;
   /** Until CONNECT tells: 4, whose answers are the most widely understood. */
   protocolVersion: ProtocolVersion = 4;
@@ -93,6 +100,10 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
   /** What it is counted under, and its PUBLISH packets: undefined where no limit asks for it. */
   budgets: readonly Budget[] | undefined = undefined;
   meter: RateMeter | undefined = undefined;
+  /** It is counted among those of its listener. */
+  isPresent = false;
+  /** What it is counted under until it has its session, or is gone. */
+  waitsUnder: readonly Budget[] | undefined = undefined;
   keepAliveMs = 0;
   /** The smaller of the client's Receive Maximum and our own bound. */
   sendQuota = 0;
@@ -131,10 +142,11 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
   /** When its right to be here ends, as that of a token does. */
   private endsAtMs = Number.POSITIVE_INFINITY;
 
-  constructor(broker: Broker, link: Link) {
+  constructor(broker: Broker, link: Link, entrance: Entrance, terms: Terms) {
     this.broker = broker;
     this.link = link;
-    this.client = new Client("", undefined, 4, true, 0, link.peer);
+    this.terms = terms;
+    this.client = new Client("", undefined, 4, true, 0, link.peer, false, entrance);
     this.splitter = new FrameSplitter(this, broker.limits.connectBytes);
     this.lastReceivedMs = broker.nowMs;
     broker.deadlines.set(this, broker.nowMs + broker.limits.connectTimeoutMs);
@@ -397,7 +409,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
   /** CONNACK was sent: from here on the session's rules hold. */
   established(): void {
     this.state = ConnectionState.Connected;
-    this.splitter.packetBytesMax = this.broker.packetBytesMax;
+    this.splitter.packetBytesMax = this.terms.packetBytesMax;
     this.splitter.version = this.protocolVersion;
     this.scheduleEnd();
     this.scheduleKeepAlive();
@@ -501,7 +513,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     }
     this.close(`${reason} (${reasonText(reasonCode)})`, error);
     if (tell && passive) this.broker.deadlines.set(this, this.broker.nowMs + this.broker.limits.connectTimeoutMs);
-    else this.link.end();
+    else this.link.end(reasonCode);
   }
 
   /** The handlers' way out: a broken rule ends this connection; a mistake of ours ends it too, and is logged as ours. */

@@ -71,6 +71,7 @@ export class Delivery implements DurableWaiter {
   ): void {
     const { session, broker } = this;
     const { connection } = session;
+    if (connection?.mount?.point.hides(message)) return;
     if (qos === 0) {
       // 5.0 [MQTT-4.6.0-6]: what was kept while the client was away is not overtaken.
       const queues =
@@ -397,7 +398,7 @@ export class Delivery implements DurableWaiter {
       if (next.qos === 2 && session.stored && !this.isSafeToSend(next)) break;
       queued.shift();
       if (this.tooOld(next)) this.forget(next);
-      else if (this.isDenied(next)) this.dropDenied(next, connection);
+      else if (this.isDenied(next, connection)) this.dropDenied(next, connection);
       else if (next.qos === 0) {
         this.forget(next);
         this.deliverQos0(connection, next.message, next.retain, next.subscriptionIdentifiers);
@@ -412,7 +413,7 @@ export class Delivery implements DurableWaiter {
       // One that was acknowledged meanwhile has left.
       if (this.inflight?.get(outgoing.packetIdentifier) === outgoing) {
         if (this.underWay >= connection.sendQuota || !connection.writable) return;
-        if (this.isDenied(outgoing)) this.abandon(outgoing);
+        if (this.isDenied(outgoing, connection)) this.abandon(outgoing);
         // Released by now, perhaps because it is denied.
         if (outgoing.state === OutgoingState.AwaitPubcomp) this.transmitPubrel(outgoing, connection);
         else if (this.inflight.get(outgoing.packetIdentifier) === outgoing) this.transmit(outgoing, connection);
@@ -609,9 +610,13 @@ export class Delivery implements DurableWaiter {
   }
 
   /** Rights are asked again for what waited: they may have changed, and so may who the client is. */
-  private isDenied(outgoing: Outgoing): boolean {
+  private isDenied(outgoing: Outgoing, { mount }: Connection): boolean {
     const { permissions } = this.broker;
     const { message, state } = outgoing;
+    if (mount !== undefined && state !== OutgoingState.AwaitPubcomp && mount.point.hides(message)) {
+      this.dropped(message, "notAuthorized");
+      return true;
+    }
     if (!permissions.asked || outgoing.judged === permissions.generation || state === OutgoingState.AwaitPubcomp) {
       return false;
     }

@@ -24,7 +24,7 @@ export const LIMITS = {
   },
   connectBytes: {
     unit: "bytes",
-    default: 64 * 1024,
+    default: 24 * 1024,
     min: 64,
     max: 268_435_460,
     reason: "size of a CONNECT packet, before anybody is known",
@@ -124,6 +124,13 @@ export const LIMITS = {
   userConnectionsPerSecond: rate("count", "connections of one user"),
   userMessagesPerSecond: rate("count", "PUBLISH packets from one user"),
   userBytesPerSecond: rate("bytes", "bytes of PUBLISH packets from one user"),
+  addressConnections: {
+    unit: "count",
+    default: 0,
+    min: 0,
+    max: 10_000_000,
+    reason: "open connections from one address, or one /64 of IPv6; 0 sets none",
+  },
   addressConnectionsPerSecond: rate("count", "connections from one address, or one /64 of IPv6"),
   addressMessagesPerSecond: rate("count", "PUBLISH packets from one address"),
   addressBytesPerSecond: rate("bytes", "bytes of PUBLISH packets from one address"),

@@ -3,6 +3,8 @@
  * The core imports no `node:` module: sockets, clock, randomness and the log come in through here.
  */
 
+import type { ReasonCode } from "../codec/reason.ts";
+
 /** Time as the broker sees it. The host reads its clock once per turn of the event loop. */
 export interface Clock {
   /** Monotonic milliseconds from an arbitrary start: for every deadline. */
@@ -48,6 +50,8 @@ export interface Peer {
   readonly transport: string;
   /** The client's certificate, only when it was verified against an authority that the listener trusts. */
   readonly certificate?: PeerCertificate;
+  /** TLS-PSK: the identity whose key the client has proved to know. */
+  readonly pskIdentity?: string;
   /** MQTT-SN: the serial line it is connected to, "/dev/ttyUSB0". */
   readonly line?: string;
   /** MQTT-SN: the wireless node id that a forwarder gave, in hexadecimal. */
@@ -105,8 +109,11 @@ export interface Link {
   /** Stops reading from the peer (back-pressure); bytes already read may still be delivered once. */
   pauseReading(): void;
   resumeReading(): void;
-  /** Writes what is gathered, half-closes, reads and discards for a moment, then closes. Idempotent. */
-  end(): void;
+  /**
+   * Writes what is gathered, half-closes, reads and discards for a moment, then closes. Idempotent. `reasonCode`: why, for
+   * transports that tell their peer; without one, or below 0x80, it is a normal end.
+   */
+  end(reasonCode?: ReasonCode): void;
   /** Closes at once, dropping what is gathered. Idempotent. */
   destroy(): void;
 }

@@ -21,64 +21,14 @@ class Frame {
   identifierAt = 0;
 }
 
-/**
- * Writes PUBLISH packets to links. A message is encoded once for each layout that its receivers
- * need (3.x or 5.0, with or without packet identifier); each further receiver costs one copy.
- */
-export class PublishWriter {
+/** The encodings of one message: one for each layout that is needed. */
+class Frames {
   private readonly frames = [new Frame(), new Frame(), new Frame(), new Frame()];
   private message: Message | undefined;
   private encodedAtMs = 0;
   private validLayouts = 0;
-  private readonly counters: Counters;
-  private readonly hooks: Hooks;
-  /** Set when hooks or the log want to see every packet: then each is built as an object. */
-  private readonly watched: boolean;
 
-  constructor(counters: Counters, hooks: Hooks, traced: boolean) {
-    this.counters = counters;
-    this.hooks = hooks;
-    this.watched = traced || hooks.present.onPacketEncode || hooks.present.onPacketSent;
-  }
-
-  /**
-   * Returns false when the packet is larger than the receiver's Maximum Packet Size: it is then not sent,
-   * 5.0 [MQTT-3.1.2-24].
-   */
-  write(
-    connection: Connection,
-    message: Message,
-    qos: Qos,
-    retain: boolean,
-    dup: boolean,
-    packetIdentifier: number,
-    subscriptionIdentifiers: readonly number[] | undefined,
-    nowMs: number,
-  ): boolean {
-    const v5 = connection.protocolVersion === 5;
-    const own = v5 && (subscriptionIdentifiers !== undefined || connection.outgoingAliases !== undefined);
-    const flags = (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0);
-    if (own || this.watched) {
-      return this.writeOwn(connection, message, flags, packetIdentifier, subscriptionIdentifiers, nowMs);
-    }
-    const frame = this.frame(message, v5, qos !== 0, nowMs);
-    const { length } = frame;
-    if (length > connection.maximumPacketSize) return false;
-    const { link } = connection;
-    const at = link.reserve(length);
-    const { batch } = link;
-    copyBytes(batch, at, frame.bytes, 0, length);
-    batch[at] = 0x30 | flags;
-    if (qos !== 0) {
-      const identifierAt = at + frame.identifierAt;
-      batch[identifierAt] = packetIdentifier >> 8;
-      batch[identifierAt + 1] = packetIdentifier & 0xff;
-    }
-    this.count(message, length);
-    return true;
-  }
-
-  private frame(message: Message, v5: boolean, hasIdentifier: boolean, nowMs: number): Frame {
+  of(message: Message, v5: boolean, hasIdentifier: boolean, nowMs: number): Frame {
     if (message !== this.message || nowMs !== this.encodedAtMs) {
       this.message = message;
       this.encodedAtMs = nowMs;
@@ -111,6 +61,66 @@ export class PublishWriter {
     frame.identifierAt = hasIdentifier ? publishIdentifierAt(frame.bytes, 0) : 0;
     this.validLayouts |= 1 << layout;
     return frame;
+  }
+}
+
+/**
+ * Writes PUBLISH packets to links. A message is encoded once for each layout that its receivers
+ * need (3.x or 5.0, with or without packet identifier); each further receiver costs one copy.
+ */
+export class PublishWriter {
+  private readonly frames = new Frames();
+  /** For receivers at a mount point, who share the names that they see. */
+  private readonly mountedFrames = new Frames();
+  private readonly counters: Counters;
+  private readonly hooks: Hooks;
+  /** Set when hooks or the log want to see every packet: then each is built as an object. */
+  private readonly watched: boolean;
+
+  constructor(counters: Counters, hooks: Hooks, traced: boolean) {
+    this.counters = counters;
+    this.hooks = hooks;
+    this.watched = traced || hooks.present.onPacketEncode || hooks.present.onPacketSent;
+  }
+
+  /**
+   * Returns false when the packet is larger than the receiver's Maximum Packet Size: it is then not sent,
+   * 5.0 [MQTT-3.1.2-24].
+   */
+  write(
+    connection: Connection,
+    sent: Message,
+    qos: Qos,
+    retain: boolean,
+    dup: boolean,
+    packetIdentifier: number,
+    subscriptionIdentifiers: readonly number[] | undefined,
+    nowMs: number,
+  ): boolean {
+    const { mount } = connection;
+    const message = mount === undefined ? sent : mount.point.view(sent);
+    const v5 = connection.protocolVersion === 5;
+    const own = v5 && (subscriptionIdentifiers !== undefined || connection.outgoingAliases !== undefined);
+    const flags = (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0);
+    if (own || this.watched) {
+      return this.writeOwn(connection, message, flags, packetIdentifier, subscriptionIdentifiers, nowMs);
+    }
+    const frames = mount === undefined ? this.frames : this.mountedFrames;
+    const frame = frames.of(message, v5, qos !== 0, nowMs);
+    const { length } = frame;
+    if (length > connection.maximumPacketSize) return false;
+    const { link } = connection;
+    const at = link.reserve(length);
+    const { batch } = link;
+    copyBytes(batch, at, frame.bytes, 0, length);
+    batch[at] = 0x30 | flags;
+    if (qos !== 0) {
+      const identifierAt = at + frame.identifierAt;
+      batch[identifierAt] = packetIdentifier >> 8;
+      batch[identifierAt + 1] = packetIdentifier & 0xff;
+    }
+    this.count(message, length);
+    return true;
   }
 
   /** A packet that no other receiver shares: Subscription Identifiers, a Topic Alias, or somebody who watches. */

@@ -24,6 +24,7 @@ export function handlePublish(connection: Connection, incoming: Publish): void {
   let publish = incoming;
   const { archive } = broker;
   if (archive !== undefined) archive.promised = false;
+  connection.mount?.mountPublish(publish);
   if (connection.protocolVersion === 5) resolveTopicAlias(connection, publish);
   checkCapabilities(connection, publish);
   // What is acknowledged is what the client sent, whatever a hook makes of the message.
@@ -141,11 +142,11 @@ export function packetOf(message: Message, outgoing?: Outgoing): Publish {
 function resolveTopicAlias(connection: Connection, publish: Publish): void {
   const alias = publish.properties.topicAlias;
   if (alias === undefined) return;
-  if (alias > connection.broker.options.topicAliasMaximum) {
+  if (alias > connection.terms.topicAliasMaximum) {
     throw new ProtocolError(
       ReasonCode.TopicAliasInvalid,
       "5.0 [MQTT-3.3.2-9]",
-      `Topic Alias ${alias} is greater than ${connection.broker.options.topicAliasMaximum}`,
+      `Topic Alias ${alias} is greater than ${connection.terms.topicAliasMaximum}`,
     );
   }
   if (publish.topicName !== "") {
@@ -162,11 +163,12 @@ function resolveTopicAlias(connection: Connection, publish: Publish): void {
 /** What CONNACK told the client it must not send. */
 function checkCapabilities(connection: Connection, publish: Publish): void {
   const { options } = connection.broker;
-  if (publish.qos > options.maximumQos) {
+  const { maximumQos } = connection.terms;
+  if (publish.qos > maximumQos) {
     throw new ProtocolError(
       ReasonCode.QosNotSupported,
       "5.0 [MQTT-3.2.2-11]",
-      `QoS ${publish.qos} is above the Maximum QoS ${options.maximumQos}`,
+      `QoS ${publish.qos} is above the Maximum QoS ${maximumQos}`,
     );
   }
   // QoS 1 and 2 have an acknowledgement to say it in: see refusalOf.
@@ -191,7 +193,7 @@ function checkCapabilities(connection: Connection, publish: Publish): void {
  * earlier connection left unreleased does not count, 5.0 §4.9.
  */
 function checkReceiveMaximum(connection: Connection): void {
-  const { receiveMaximum } = connection.broker.options;
+  const { receiveMaximum } = connection.terms;
   if (connection.protocolVersion !== 5 || connection.unreleased < receiveMaximum) return;
   throw new ProtocolError(
     ReasonCode.ReceiveMaximumExceeded,
@@ -202,8 +204,10 @@ function checkReceiveMaximum(connection: Connection): void {
 
 /** Why a well-formed PUBLISH is not accepted. The verdict of the last topic is remembered by the connection. */
 function refusalOf(connection: Connection, publish: Publish): PubackReasonCode | undefined {
-  const { broker } = connection;
+  const { broker, mount } = connection;
   const { topicName } = publish;
+  const objection = mount?.objectionTo(topicName, publish.properties.responseTopic);
+  if (objection !== undefined) return objection;
   if (topicName !== connection.checkedTopic) {
     if (topicName === "$SYS" || topicName.startsWith("$SYS/")) return ReasonCode.NotAuthorized;
     if (levelCount(topicName) > broker.limits.topicLevels) return ReasonCode.TopicNameInvalid;

@@ -5,6 +5,7 @@ import { hasWildcard, isShared, isTopicFilter, levelCount, parseShared } from ".
 import type { Broker } from "./broker.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { Refusal } from "./hooks.ts";
+import type { MountPoint } from "./mount.ts";
 import { lower } from "./permissions.ts";
 import { subackCode } from "./reason-mapping.ts";
 import { RetainedBacklog } from "./retained.ts";
@@ -15,7 +16,7 @@ import { Subscription } from "./subscription.ts";
 /** SUBSCRIBE, §3.8: each entry is granted or refused by itself; retained messages follow the SUBACK. */
 export function handleSubscribe(connection: Connection, incoming: Subscribe): void {
   const { broker, client, session } = connection;
-  let subscribe = incoming;
+  let subscribe = connection.mount === undefined ? incoming : mounted(incoming, connection.mount.point);
   let refusedAll: SubackReasonCode | undefined;
   if (broker.hooks.present.onSubscribe) {
     const verdict = broker.hooks.pass("onSubscribe", subscribe, (hook, value) => hook.onSubscribe!(client, value));
@@ -63,7 +64,12 @@ function lastSequence(broker: Broker, session: Session): number {
 /** UNSUBSCRIBE, §3.10: what is under way is completed, what waits of a share goes to its other members. */
 export function handleUnsubscribe(connection: Connection, incoming: Unsubscribe): void {
   const { broker, client, session } = connection;
+  const { mount } = connection;
   let unsubscribe = incoming;
+  if (mount !== undefined) {
+    const topicFilters = incoming.topicFilters.map((topicFilter) => mountedFilter(topicFilter, mount.point));
+    unsubscribe = { ...incoming, topicFilters };
+  }
   if (broker.hooks.present.onUnsubscribe) {
     const verdict = broker.hooks.pass("onUnsubscribe", unsubscribe, (hook, value) =>
       hook.onUnsubscribe!(client, value),
@@ -73,7 +79,7 @@ export function handleUnsubscribe(connection: Connection, incoming: Unsubscribe)
   }
   const groups = new Set<SharedGroup>();
   const reasonCodes = unsubscribe.topicFilters.map((topicFilter): UnsubackReasonCode => {
-    demandTopicFilter(topicFilter);
+    if (mount === undefined) demandTopicFilter(topicFilter);
     const subscription = session.subscriptions.get(topicFilter);
     // 5.0 [MQTT-3.10.4-1]: compared character by character.
     if (subscription === undefined) return ReasonCode.NoSubscriptionExisted;
@@ -101,9 +107,13 @@ function grant(
   identifier: number | undefined,
   backlogs: Map<Subscription, RetainedBacklog>,
 ): SubackReasonCode {
-  const { broker, client, session } = connection;
+  const { broker, client, session, mount } = connection;
   const { options, limits } = broker;
   const { topicFilter } = entry;
+  const objection = mount?.point.objectionTo(parseShared(topicFilter)?.filter ?? topicFilter);
+  if (objection !== undefined) {
+    return objection === ReasonCode.NotAuthorized ? objection : ReasonCode.TopicFilterInvalid;
+  }
   const shared = demandTopicFilter(topicFilter);
   const filter = shared?.filter ?? topicFilter;
   if (shared !== undefined && entry.noLocal) {
@@ -124,7 +134,7 @@ function grant(
   if (session.stored && !broker.archive!.journal.writable) return ReasonCode.QuotaExceeded;
   // A hook has ended the connection, and with it perhaps the session: nobody would ever remove what is added now.
   if (connection.state === ConnectionState.Closed) return ReasonCode.UnspecifiedError;
-  const qos = lower(verdict, Math.min(entry.qos, options.maximumQos) as Qos);
+  const qos = lower(verdict, Math.min(entry.qos, connection.terms.maximumQos) as Qos);
   const subscription = new Subscription(
     session,
     filter,
@@ -146,6 +156,20 @@ function grant(
     backlogs.set(subscription, new RetainedBacklog(filter, broker));
   }
   return qos;
+}
+
+/** With full filters. Throws ProtocolError for one that is none: what it becomes could be one. */
+function mounted(subscribe: Subscribe, point: MountPoint): Subscribe {
+  const entries = subscribe.entries.map((entry) => ({
+    ...entry,
+    topicFilter: mountedFilter(entry.topicFilter, point),
+  }));
+  return { ...subscribe, entries };
+}
+
+function mountedFilter(topicFilter: string, point: MountPoint): string {
+  demandTopicFilter(topicFilter);
+  return point.filter(topicFilter);
 }
 
 /** Throws ProtocolError for a filter that is none, 5.0 §4.7; returns the parts of a shared one. */

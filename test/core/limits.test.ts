@@ -32,6 +32,7 @@ const TESTED: Record<LimitName, string> = {
   userConnectionsPerSecond: "rates.test.ts",
   userMessagesPerSecond: "rates.test.ts",
   userBytesPerSecond: "rates.test.ts",
+  addressConnections: "entrance-limits.test.ts",
   addressConnectionsPerSecond: "rates.test.ts",
   addressMessagesPerSecond: "rates.test.ts",
   addressBytesPerSecond: "rates.test.ts",

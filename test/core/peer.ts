@@ -6,6 +6,7 @@ import {
   type Packet,
   parser,
 } from "mqtt-packet";
+import type { Entrance } from "../../src/core/entrance.ts";
 import type { Peer } from "../../src/core/ports.ts";
 import type { FakeLink } from "./fake-link.ts";
 import { lineOf } from "./line.ts";
@@ -17,6 +18,8 @@ export interface PeerOptions extends Partial<Omit<IConnectPacket, "cmd" | "proto
   acknowledges?: boolean;
   /** Where the broker sees it; from 192.0.2.1 over the listener "test" unless told. */
   from?: Partial<Peer>;
+  /** What the listener asks that it comes by. */
+  entrance?: Entrance;
 }
 
 type PublishOptions = Partial<Omit<IPublishPacket, "cmd" | "topic" | "payload">> & { id?: number };
@@ -83,7 +86,7 @@ export class TestPeer {
   }
 
   connectPacket(): Packet {
-    const { version, acknowledges: _, from: __, ...rest } = this.options;
+    const { version, acknowledges: _, from: __, entrance: ___, ...rest } = this.options;
     const protocolVersion = version ?? 5;
     return {
       cmd: "connect",

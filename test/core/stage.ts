@@ -25,6 +25,7 @@ export interface StageOptions {
   /** Then the broker starts with `load`. */
   store?: Store;
   wallMs?: number;
+  sysValues?: () => Iterable<[topic: string, value: string | number]>;
   bytesWritten?: () => number;
   /** Whether the wall clock can be believed. */
   trusted?: boolean;
@@ -66,6 +67,7 @@ export class Stage {
       atEndOfTurn: (task) => this.endOfTurn.push(task),
       ...(given.bytesWritten !== undefined && { bytesWritten: given.bytesWritten }),
       ...(given.store !== undefined && { store: given.store }),
+      ...(given.sysValues !== undefined && { sysValues: given.sysValues }),
     });
     if (given.store === undefined) this.broker.start();
   }
@@ -89,7 +91,7 @@ export class Stage {
     const peer = new TestPeer(this, options, (onTaken) => {
       const from = { address, local: false, listener: "test", transport: "fake", ...options.from };
       const link = new FakeLink(from, onTaken);
-      link.handler = this.broker.accept(link);
+      link.handler = this.broker.accept(link, options.entrance);
       return link;
     });
     this.peers.push(peer);

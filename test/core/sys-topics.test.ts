@@ -211,6 +211,27 @@ test("$SYS load averages are rates a minute that rise and fall", () => {
   assert.equal(Number(figures(peer)["load/publish/received/1min"]), 23.25);
 });
 
+test("what others give is retained below $SYS/broker, told when it changes, and taken back when it is gone", () => {
+  let given: [string, string | number][] = [
+    ["certificates/1/days", 40],
+    ["certificates/2/days", 7],
+  ];
+  const stage = new Stage({ ...on(), sysValues: () => given });
+  const peer = stage.connect("watch");
+  peer.subscribe("$SYS/broker/certificates/#");
+  const told = (): Record<string, string> => figures(peer);
+  assert.deepEqual(told(), { "certificates/1/days": "40", "certificates/2/days": "7" });
+  given = [["certificates/1/days", 39]];
+  stage.advance(10_000);
+  assert.deepEqual(told(), { "certificates/1/days": "39", "certificates/2/days": "" });
+  stage.advance(10_000);
+  assert.deepEqual(told(), {});
+  assert.equal(stage.broker.retained.get("$SYS/broker/certificates/2/days"), undefined);
+  given.push(["certificates/2/days", 7]);
+  stage.advance(10_000);
+  assert.deepEqual(told(), { "certificates/2/days": "7" });
+});
+
 test("retained figures are not counted as messages of clients", () => {
   const stage = new Stage({ ...on(), limits: { retained: 1 } });
   stage.broker.inlineClient.publish("t", "x", { retain: true });
