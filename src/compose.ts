@@ -7,12 +7,15 @@ import { BookMaker } from "./auth/book-maker.ts";
 import { Guard } from "./auth/guard.ts";
 import { TrafficFile } from "./auth/traffic/traffic-file.ts";
 import { TrafficRecord } from "./auth/traffic/traffic-record.ts";
+import { thisPlace } from "./certs/machine.ts";
+import { Reissue } from "./certs/reissue.ts";
 import type { Settings } from "./config/settings.ts";
 import type { Limits } from "./core/limits.ts";
 import type { Clock, Log } from "./core/ports.ts";
 import type { Store } from "./core/store.ts";
-import { Doors, verifiesCertificates } from "./listeners.ts";
+import { certificatesToReissue, Doors, provenBy, servable } from "./listeners.ts";
 import { watchFiles } from "./os/file-watch.ts";
+import { KnownTime } from "./os/known-time.ts";
 import { loadPlugin } from "./plugin/load.ts";
 import { type Companion, RunningBroker } from "./running-broker.ts";
 
@@ -26,11 +29,12 @@ export interface Composed {
   guard: Guard;
   traffic: TrafficRecord;
   doors: Doors;
+  reissue: Reissue;
 }
 
 /**
  * Joins the parts that the settings ask for; `start()` is the caller's. Rejects with a message for the user when a
- * plugin or a store's module cannot be used. `onStoreFailed`: the store ended for a mistake of its own; see RunningBroker.
+ * plugin or a store's module cannot be used, or no listener can be served. `onStoreFailed`: the store ended for a mistake of its own; see RunningBroker.
  */
 export async function composeBroker(
   settings: Settings,
@@ -43,13 +47,20 @@ export async function composeBroker(
   const traffic = new TrafficRecord(() => clock.wallMs());
   auth.guard = guard;
   auth.observer = traffic;
+  const reissue = reissueOf(log, clock, () => time.nowMs());
+  await reissue.follow(certificatesToReissue(settings));
   const hooks = await Promise.all(settings.plugins.map(loadPlugin));
   const broker = new RunningBroker({
     options: { ...settings.options, dailyBudgetBytes: settings.store.dailyBudgetBytes },
     limits: withinDescriptors(settings.limits, log),
     access: auth,
     // Without a folder of its own the broker keeps nothing.
-    companions: settings.store.type === "sqlite" ? [auth, new TrafficFile(traffic, settings.dataDir, log)] : [auth],
+    companions: [
+      auth,
+      reissue,
+      { start: async () => {}, stop: () => doors.stop() },
+      ...(settings.store.type === "sqlite" ? [new TrafficFile(traffic, settings.dataDir, log)] : []),
+    ],
     hooks,
     log,
     clock,
@@ -57,12 +68,18 @@ export async function composeBroker(
     store: await storeOf(settings, log),
     storeRequired: settings.store.required,
     onStoreFailed,
+    sysValues: () => doors.sysValues(),
   });
   const { turn } = broker;
   const { maximumPacketSize } = settings.options;
-  const doors = new Doors({ turn, log, clock, limits: settings.limits, maximumPacketSize });
-  for (const listener of settings.listeners) await broker.addListener(doors.make(listener));
-  return { broker, auth, guard, traffic, doors };
+  const time = new KnownTime(clock, () => broker.keptWallMs);
+  const { limits } = settings;
+  const workers = { ...settings.workers, clockTrust: settings.store.clock };
+  const doors: Doors = new Doors({ turn, log, time, limits, maximumPacketSize, workers });
+  for (const listener of await servable(settings.listeners, log)) {
+    await broker.addListener(doors.make(listener), listener.entrance);
+  }
+  return { broker, auth, guard, traffic, doors, reissue };
 }
 
 /** What commands such as `mqtt-broker banned` ask. To be started when the broker has, which makes the folder. */
@@ -101,6 +118,17 @@ async function storeOf({ store, dataDir }: Settings, log: Log): Promise<Store | 
   }
 }
 
+/** `knownMs`: what time it is at least. */
+function reissueOf(log: Log, clock: Clock, knownMs: () => number): Reissue {
+  return new Reissue({
+    log,
+    nowMs: knownMs,
+    monotonicMs: () => clock.nowMs(),
+    place: thisPlace,
+    watch: (paths, changed) => watchFiles(paths, changed, log),
+  });
+}
+
 function authOf(settings: Settings, log: Log, clock: Clock): AuthFile {
   const { auth } = settings;
   const wallMs = (): number => clock.wallMs();
@@ -111,7 +139,7 @@ function authOf(settings: Settings, log: Log, clock: Clock): AuthFile {
     workingDirectory: process.cwd(),
     watch: (paths, changed) => watchFiles(paths, changed, log),
     bookOf: (read, anonymous) => books.make(read, anonymous),
-    certificatesVerified: verifiesCertificates(settings),
+    ...provenBy(settings),
   });
 }
 

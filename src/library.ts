@@ -6,6 +6,7 @@ import { BookMaker } from "./auth/book-maker.ts";
 import { Guard } from "./auth/guard.ts";
 import type { LedgerAccess } from "./auth/ledger/ledger.ts";
 import type { Access } from "./core/access.ts";
+import { ENTRANCE_OPTIONS } from "./core/entrance.ts";
 import type { Hook } from "./core/hooks.ts";
 import { defaultLimits, LIMITS, type LimitName, type Limits } from "./core/limits.ts";
 import { type BrokerOptions, defaultOptions } from "./core/options.ts";
@@ -41,10 +42,11 @@ export { AuthRulesError, authRules, type RulesAccess } from "./auth/rules-access
 export { PacketType, type ProtocolVersion, type Qos } from "./codec/constants.ts";
 export { type Packet, Publish, type PublishProperties, type Will } from "./codec/packet.ts";
 export { ReasonCode } from "./codec/reason.ts";
-export type { Access, Grant, Identity, UserLimits, Verdict } from "./core/access.ts";
+export type { Access, AuthMethod, Grant, Identity, UserLimits, Verdict } from "./core/access.ts";
 export { BATCH_HEAD_BYTES, Batch, BatchOp, BatchReader } from "./core/batch.ts";
 export type { Client } from "./core/client.ts";
 export type { SysInfo } from "./core/counters.ts";
+export type { Entrance, EntranceLimits } from "./core/entrance.ts";
 export { type Admission, type AuthAnswer, type Hook, IGNORE, type Refusal, refuse } from "./core/hooks.ts";
 export type { Accept, Clock, Link, LinkHandler, Listener, Log, Peer, PeerCertificate } from "./core/ports.ts";
 export {
@@ -194,12 +196,8 @@ function withoutUndefined<T extends object>(given: T): T {
 
 /** Inclusive. Those that are not here are of a type with few values. */
 const RANGES: Partial<Record<keyof BrokerOptions, readonly [min: number, max: number]>> = {
-  maximumQos: [0, 2],
-  receiveMaximum: [1, 65_535],
-  maximumPacketSize: [1, 0xffff_ffff],
-  topicAliasMaximum: [0, 65_535],
+  ...ENTRANCE_OPTIONS,
   serverKeepAlive: [0, 65_535],
-  keepAliveMax: [1, 65_535],
   keepAliveDefault: [1, 65_535],
   sessionExpiry: [0, 0xffff_ffff],
   sessionExpiryMax: [0, 0xffff_ffff],

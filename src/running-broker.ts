@@ -7,11 +7,12 @@ import type { Packet } from "./codec/packet.ts";
 import type { Access } from "./core/access.ts";
 import { Broker } from "./core/broker.ts";
 import type { SysInfo } from "./core/counters.ts";
+import { checkEntrance, type Entrance, NO_ENTRANCE } from "./core/entrance.ts";
 import type { Hook } from "./core/hooks.ts";
 import type { InlineClient, PublishOptions } from "./core/inline.ts";
 import type { Limits } from "./core/limits.ts";
 import type { BrokerOptions } from "./core/options.ts";
-import type { Accept, Clock, Listener, Log } from "./core/ports.ts";
+import type { Clock, Listener, Log } from "./core/ports.ts";
 import { type Store, type StoreEvents, StoreInUse } from "./core/store.ts";
 import { bytesWritten } from "./os/block-io.ts";
 import { HostRandom } from "./os/random.ts";
@@ -45,6 +46,8 @@ export interface Parts {
   companions?: readonly Companion[];
   /** The store's own mistake: what it had not answered for is not kept, and the process should end. */
   onStoreFailed?: (error: Error) => void;
+  /** More for `$SYS`, by topic below "$SYS/broker/"; asked once the broker has started. */
+  sysValues?: () => Iterable<[topic: string, value: string | number]>;
 }
 
 /** What lives as long as the broker runs, beside it. */
@@ -66,6 +69,12 @@ export interface SessionInfo {
   inflightMessages: number;
 }
 
+/** A listener, and what it asks at present of those who come by it. */
+interface Way {
+  readonly listener: Listener;
+  entrance: Entrance;
+}
+
 /** The broker with its listeners, its timer and its turn of the event loop: started and stopped as one. */
 export class RunningBroker {
   /** Publishes and subscribes in the program's own name, past every ACL. */
@@ -77,8 +86,7 @@ export class RunningBroker {
   private readonly log: Log;
   private readonly storeRequired: boolean;
   private readonly companions: readonly Companion[];
-  private readonly listeners: Listener[] = [];
-  private readonly accept: Accept = (link) => this.core.accept(link);
+  private readonly ways: Way[] = [];
   private state: "new" | "started" | "stopped" = "new";
   private stopped: Promise<void> | undefined;
 
@@ -96,6 +104,7 @@ export class RunningBroker {
       atEndOfTurn: (task) => this.turn.atEnd(task),
       ...(parts.store !== undefined && { store: throughTurn(parts.store, this.turn) }),
       bytesWritten,
+      ...(parts.sysValues !== undefined && { sysValues: parts.sysValues }),
       onStoreFailed: (error) => {
         this.log.error("The store has failed", { reason: error.stack ?? error.message });
         parts.onStoreFailed?.(error);
@@ -119,7 +128,7 @@ export class RunningBroker {
       if (this.core.archive !== undefined) await this.load();
       this.core.start();
       // A copy, since listeners that are added meanwhile are opened by whoever adds them.
-      for (const listener of [...this.listeners]) await this.open(listener);
+      for (const way of [...this.ways]) await this.open(way);
     } catch (error) {
       await this.stop();
       throw error;
@@ -136,28 +145,46 @@ export class RunningBroker {
     return this.stopped;
   }
 
-  /** Adds a way in; opened at once when the broker has started. Rejects when it cannot listen or the name is taken. */
-  async addListener(listener: Listener): Promise<void> {
+  /**
+   * Adds a way in; opened at once when the broker has started. `entrance`: what it asks of those who come by it. Rejects
+   * when it cannot listen, the name is taken, or `entrance` asks for what nobody can.
+   */
+  async addListener(listener: Listener, entrance: Entrance = NO_ENTRANCE): Promise<void> {
     const { name } = listener;
+    checkEntrance(entrance);
     if (this.state === "stopped") throw new Error(`Cannot add the listener ${name}: the broker has stopped`);
     if (this.listens(name)) throw new Error(`Cannot add the listener ${name}: there is one of that name`);
-    this.listeners.push(listener);
+    const way: Way = { listener, entrance };
+    this.ways.push(way);
     if (this.state === "new") return;
     try {
-      await this.open(listener);
+      await this.open(way);
     } catch (error) {
-      this.listeners.splice(this.listeners.indexOf(listener), 1);
+      this.ways.splice(this.ways.indexOf(way), 1);
       throw error;
     }
   }
 
   /** Takes a way in away: nobody new comes by it, and who is connected stays. False when there is none of that name. */
   async removeListener(name: string): Promise<boolean> {
-    const index = this.listeners.findIndex((listener) => listener.name === name);
+    const index = this.ways.findIndex(({ listener }) => listener.name === name);
     if (index === -1) return false;
-    const [listener] = this.listeners.splice(index, 1);
-    await listener!.close();
-    this.log.info(`Listening no more on ${listener!.url}`, { listener: name });
+    const [way] = this.ways.splice(index, 1);
+    const { listener } = way!;
+    await listener.close();
+    this.log.info(`Listening no more on ${listener.url}`, { listener: name });
+    return true;
+  }
+
+  /**
+   * What a listener asks of those who come by it from now on; for who is connected, all stays as it was. False when there
+   * is no listener of that name. Throws TypeError or RangeError for what nobody can ask.
+   */
+  setEntrance(name: string, entrance: Entrance): boolean {
+    checkEntrance(entrance);
+    const way = this.ways.find(({ listener }) => listener.name === name);
+    if (way === undefined) return false;
+    way.entrance = entrance;
     return true;
   }
 
@@ -165,15 +192,19 @@ export class RunningBroker {
    * Serves the connections of a server that you made: net, tls, or anything with their events. It may begin to listen
    * before or afterwards, and is closed when the broker stops. `name` is "server" when you give none, then "server-2".
    */
-  async listen(server: Server, name?: string): Promise<void> {
+  async listen(server: Server, name?: string, entrance?: Entrance): Promise<void> {
     let free = name ?? "server";
     for (let number = 2; name === undefined && this.listens(free); number++) free = `server-${number}`;
-    await this.addListener(new ServerListener(free, server, this.turn));
+    await this.addListener(new ServerListener(free, server, this.turn), entrance);
   }
 
-  /** Serves one client over any byte stream; `name` stands for the listener in logs and rules. */
-  attach(duplex: Duplex, name = "attached"): void {
-    attachStream(duplex, this.accept, this.turn, name);
+  /**
+   * Serves one client over any byte stream; `name` stands for the listener in logs and rules, `entrance` for what it asks:
+   * give the same object to all that should share it. Throws as `setEntrance`.
+   */
+  attach(duplex: Duplex, name = "attached", entrance: Entrance = NO_ENTRANCE): void {
+    checkEntrance(entrance);
+    attachStream(duplex, (link) => this.core.accept(link, entrance), this.turn, name);
   }
 
   /** Publishes in the program's own name; returns how many sessions it was for. See InlineClient.publish. */
@@ -200,7 +231,7 @@ export class RunningBroker {
 
   /** Where the listeners accept, with real ports: "tcp://[::]:1883". */
   get urls(): string[] {
-    return this.listeners.map((listener) => listener.url);
+    return this.ways.map(({ listener }) => listener.url);
   }
 
   get sessions(): SessionInfo[] {
@@ -220,6 +251,11 @@ export class RunningBroker {
     return this.core.sys.info();
   }
 
+  /** What time it is at least, by what the store has kept of earlier runs: milliseconds since 1970, 0 for nothing. */
+  get keptWallMs(): number {
+    return this.core.archive?.keptWallMs ?? 0;
+  }
+
   /** For a clock of your own: time has passed. */
   tick(): void {
     this.core.tick();
@@ -236,11 +272,12 @@ export class RunningBroker {
   }
 
   private listens(name: string): boolean {
-    return this.listeners.some((listener) => listener.name === name);
+    return this.ways.some(({ listener }) => listener.name === name);
   }
 
-  private async open(listener: Listener): Promise<void> {
-    await listener.listen(this.accept);
+  private async open(way: Way): Promise<void> {
+    const { listener } = way;
+    await listener.listen((link) => this.core.accept(link, way.entrance));
     // Stopped while it opened: `stop` has closed it too early.
     if (this.stopped !== undefined) {
       await listener.close();
@@ -266,7 +303,7 @@ export class RunningBroker {
 
   private async shutDown(): Promise<void> {
     this.state = "stopped";
-    for (const listener of this.listeners) await listener.close();
+    for (const { listener } of this.ways) await listener.close();
     this.core.quiesce();
     await this.drain();
     // What was acknowledged by the disk meanwhile is told to the clients before they are told to go.

@@ -1,19 +1,24 @@
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 
 /**
  * Before the tests: the Debian packages that they use. As root they are installed; anybody else is told the line to run.
- * What each is for: real clients to talk to the broker, Python's client for the example,
- * a compiler for the Arduino one and the bench's generator, certificates, network namespaces, a terminal, small disks.
+ * What each is for: real clients to talk to the broker, Python's client for the example, a compiler for the Arduino one
+ * and, with OpenSSL's headers, for the bench's generator, certificates, a wrong clock, network namespaces, a terminal,
+ * a browser, small disks.
  */
 const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
   { debianPackage: "mosquitto-clients", present: () => runs("mosquitto_rr", ["--version"]) },
   { debianPackage: "python3-paho-mqtt", present: () => runs("/usr/bin/python3", ["-c", "import paho.mqtt.client"]) },
   { debianPackage: "g++", present: () => runs("g++", ["--version"]) && runs("cc", ["--version"]) },
+  { debianPackage: "libssl-dev", present: () => existsSync("/usr/include/openssl/ssl.h") },
   { debianPackage: "openssl", present: () => runs("openssl", ["version"]) },
+  { debianPackage: "faketime", present: () => runs("faketime", ["--version"]) },
   { debianPackage: "iproute2", present: () => runs("ip", ["-V"]) },
   { debianPackage: "bsdutils", present: () => runs("script", ["--version"]) },
   { debianPackage: "util-linux", present: () => runs("unshare", ["--version"]) && runs("setpriv", ["--version"]) },
   { debianPackage: "mount", present: () => runs("mount", ["--version"]) },
+  { debianPackage: "chromium", present: () => runs("chromium", ["--version"]) },
   { debianPackage: "e2fsprogs", present: () => runs("mkfs.ext4", ["-V"]) },
 ];
 

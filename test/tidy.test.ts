@@ -20,6 +20,7 @@ const CONTRACTS = [
   "hooks",
   "access",
   "client",
+  "entrance",
 ].map((name) => `src/core/${name}.ts`);
 const EDGE = [...CONTRACTS, ...PURE, "node:", "npm:"];
 
@@ -61,7 +62,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** Where the parts meet. */
-const MAY_IMPORT_ALL = ["src/compose.ts", "src/listeners.ts", "src/running-broker.ts", "src/main.ts", "src/library.ts"];
+const MAY_IMPORT_ALL = [
+  "src/compose.ts",
+  "src/listeners.ts",
+  "src/listener-worker.ts",
+  "src/running-broker.ts",
+  "src/main.ts",
+  "src/library.ts",
+];
 
 /** The world, which is handed in to the pure folders and the core. */
 const WORLD =

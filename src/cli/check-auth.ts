@@ -17,17 +17,17 @@ export interface CheckedAuth {
 }
 
 /**
- * Reads the file of users and rules as `run` does, and says who may connect. `certificatesVerified`: whether a listener
- * checks those of its clients.
+ * Reads the file of users and rules as `run` does, and says who may connect. `certificatesVerified`, `keysChecked`:
+ * whether a listener checks those of its clients.
  */
 export async function checkAuth(
   settings: AuthSettings,
   workingDirectory: string,
-  certificatesVerified: boolean,
+  { certificatesVerified, keysChecked }: { certificatesVerified: boolean; keysChecked: boolean },
 ): Promise<CheckedAuth> {
   const { file, anonymous } = settings;
   const name = file === undefined ? "" : shownPath(file, workingDirectory);
-  const loaded = file === undefined ? undefined : await loadAuth(file, { name, certificatesVerified });
+  const loaded = file === undefined ? undefined : await loadAuth(file, { name, certificatesVerified, keysChecked });
   if (loaded === undefined || loaded.missing) {
     return { name: "", problems: [], lines: [withoutName(ANONYMOUS[anonymous ?? "local"])] };
   }
@@ -45,6 +45,7 @@ const ANONYMOUS: Record<Anonymous, string> = {
 const PROOFS: readonly [proof: string, methods: readonly Method[]][] = [
   ["with a password", ["argon2id", "scrypt", "mosquitto", "sha256", "plain_password"]],
   ["with a certificate", ["client_cert"]],
+  ["with a key (TLS-PSK)", ["psk"]],
   ["with a token", ["jwt"]],
   ["on a Unix socket", ["unix_socket"]],
   ["on a serial line", ["serial"]],

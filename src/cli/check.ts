@@ -3,7 +3,7 @@ import { formatDurability } from "../config/durability.ts";
 import type { Files } from "../config/files.ts";
 import { loadSettings } from "../config/load.ts";
 import { type ListenerSettings, type Settings, STORE_FILE } from "../config/settings.ts";
-import { checkTls, verifiesCertificates } from "../listeners.ts";
+import { checkTls, provenBy } from "../listeners.ts";
 import { countsText, formatProblem, placelessProblem } from "../text/problem.ts";
 import { formatSize } from "../text/size.ts";
 import type { CommandLine } from "./arguments.ts";
@@ -35,7 +35,7 @@ export async function check(
     write(`Configuration is not valid: ${countsText(unusable)}\n`);
     return 2;
   }
-  const auth = await checkAuth(settings.auth, files.workingDirectory, verifiesCertificates(settings));
+  const auth = await checkAuth(settings.auth, files.workingDirectory, provenBy(settings));
   for (const problem of auth.problems) write(`${formatProblem(problem)}\n`);
   if (auth.lines === undefined) {
     write(`${auth.name} is not valid: ${countsText(auth.problems)}\n`);
@@ -75,7 +75,8 @@ function storage({ store, dataDir, options: { durability } }: Settings): string[
 function listenerUrl(listener: ListenerSettings): string {
   if (listener.type === "unix") return `unix:${listener.path}`;
   if (listener.type === "fd") return `fd:${listener.fd ?? listener.fdName}`;
-  const { type, host, port } = listener;
+  const { type, port } = listener;
+  const host = listener.interface === undefined ? listener.host : `%${listener.interface}`;
   const path = "webSocket" in listener ? (listener.webSocket.path ?? "/mqtt") : "";
   return `${type}://${host.includes(":") ? `[${host}]` : host}:${port === 0 ? "(a free port)" : port}${path}`;
 }

@@ -122,6 +122,7 @@ const WITHOUT = "without user name and password";
 /** What the client has to have, by the entry's method; the others have passwords. */
 const PROOFS: Readonly<Record<string, string>> = {
   client_cert: "with its certificate",
+  psk: "with its key",
   jwt: "with its token",
   unix_socket: "on the Unix socket, without a password",
   serial: "on its serial line, without a password",

@@ -5,7 +5,7 @@ const PORT: ValueType = { kind: "integer", min: 0, max: 65_535 };
 const BOOLEAN: ValueType = { kind: "boolean" };
 const UINT32_MAX = 4_294_967_295;
 
-const ONE_LOOP = "one event loop serves all connections";
+const ONE_LOOP = "one event loop does the work of MQTT";
 const NO_BUFFER_SIZE =
   "Node.js cannot set it: set SendBuffer= or ReceiveBuffer= of a systemd socket, or net.ipv4.tcp_*mem";
 
@@ -115,8 +115,7 @@ export const OPTION_TABLE: readonly Option[] = [
     type: PORT,
     metavar: "PORT",
     repeatable: true,
-    help: "Listen for MQTT over QUIC, on UDP",
-    notYet: "QUIC is not part of this version: use --tcp-port",
+    help: "Listen for MQTT over QUIC, on UDP, usually 14567; needs --server-crt and --server-key",
   },
   {
     name: "unix-socket",
@@ -186,6 +185,30 @@ export const OPTION_TABLE: readonly Option[] = [
     defaultText: "those with forward secrecy and authenticated encryption",
     help: "OpenSSL's list of ciphers; one without names of TLS 1.3 changes those of TLS 1.2 only",
   },
+  {
+    name: "psk-file",
+    group: "TLS",
+    key: "tls.pskFile",
+    type: { kind: "file" },
+    metavar: "FILE",
+    help: "Keys of clients that speak TLS-PSK, as Mosquitto has them: lines of IDENTITY:KEY, in hexadecimal; with TLS 1.2, and no certificate is needed",
+  },
+  {
+    name: "psk-hint",
+    group: "TLS",
+    key: "tls.pskHint",
+    type: { kind: "string" },
+    metavar: "TEXT",
+    help: "What clients are told before they name an identity of --psk-file; it is no secret",
+  },
+  {
+    name: "tls-reissue",
+    group: "TLS",
+    key: "tls.reissue",
+    type: BOOLEAN,
+    default: false,
+    help: "Make the server's certificate anew by itself when this machine gets a name or address that is not in it, and a month before it ends; needs the folder that mqtt-broker certs init has made",
+  },
 
   {
     name: "socket-no-delay",
@@ -224,6 +247,23 @@ export const OPTION_TABLE: readonly Option[] = [
     type: { kind: "size", min: 0, max: 2 ** 31 - 1 },
     help: "Receive buffer of each TCP socket",
     ignored: NO_BUFFER_SIZE,
+  },
+  {
+    name: "worker-threads",
+    group: "Listeners",
+    key: "workers.threads",
+    type: { kind: "integer", min: 0, max: 64 },
+    default: 0,
+    help: "Threads that serve TLS and WebSocket beside the broker's own, for machines with several cores",
+  },
+  {
+    name: "thread-stack-size",
+    group: "Listeners",
+    key: "workers.stackSize",
+    type: { kind: "size", min: 512 * 1024, max: 64 * 1024 * 1024 },
+    nullable: true,
+    defaultText: "4 MB",
+    help: "Stack of each thread of --worker-threads",
   },
 
   {
@@ -513,7 +553,7 @@ export const OPTION_TABLE: readonly Option[] = [
     key: "store.clock",
     type: { kind: "enum", values: ["auto", "trusted", "untrusted"] },
     default: "auto",
-    help: "Whether the system's time is right at start and stop, since only then time spent off counts for expiry; auto asks systemd-timesyncd",
+    help: "Whether the system's time is right at start and stop: then time spent off counts for expiry, and certificates are judged by it whatever earlier runs knew; auto asks systemd-timesyncd",
   },
 
   {
@@ -578,25 +618,11 @@ export const OPTION_TABLE: readonly Option[] = [
   },
 
   {
-    name: "worker-threads",
-    group: "Options of other brokers, without effect here",
-    type: { kind: "integer", min: 1, max: 65_535 },
-    help: "Threads that serve connections",
-    ignored: `${ONE_LOOP}: to use more processor cores run several brokers, each with a port of its own`,
-  },
-  {
     name: "thread-keep-alive",
     group: "Options of other brokers, without effect here",
     type: BOOLEAN,
     help: "Keep idle threads",
-    ignored: `${ONE_LOOP}, so there are no idle threads to keep`,
-  },
-  {
-    name: "thread-stack-size",
-    group: "Options of other brokers, without effect here",
-    type: { kind: "size", min: 1, max: 2 ** 40 },
-    help: "Stack of each thread",
-    ignored: `${ONE_LOOP}: the stack of Node.js is set by NODE_OPTIONS=--stack-size=KB`,
+    ignored: "the threads of --worker-threads are kept as long as the broker runs",
   },
   {
     name: "global-queue-interval",

@@ -4,7 +4,7 @@ import type { Composed } from "../compose.ts";
 import type { Loaded } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Log } from "../core/ports.ts";
-import type { Doors } from "../listeners.ts";
+import { certificatesToReissue, type Doors } from "../listeners.ts";
 import { type FileWatch, watchFiles } from "../os/file-watch.ts";
 import { formatProblem } from "../text/problem.ts";
 import { WaysIn } from "./ways-in.ts";
@@ -22,6 +22,7 @@ export class Reloader {
   private readonly auth: AuthFile;
   private readonly waysIn: WaysIn;
   private readonly doors: Doors;
+  private readonly reissue: Composed["reissue"];
   private readonly log: Log;
   private current: Settings;
   private watch: FileWatch | undefined;
@@ -34,7 +35,7 @@ export class Reloader {
   constructor(
     settings: Settings,
     read: () => Promise<Loaded>,
-    { broker, auth, doors }: Pick<Composed, "broker" | "auth" | "doors">,
+    { broker, auth, doors, reissue }: Pick<Composed, "broker" | "auth" | "doors" | "reissue">,
     log: Log,
   ) {
     this.started = settings;
@@ -43,6 +44,7 @@ export class Reloader {
     this.auth = auth;
     this.waysIn = new WaysIn(broker, (listener) => doors.make(listener), settings.listeners, log);
     this.doors = doors;
+    this.reissue = reissue;
     this.log = log;
   }
 
@@ -96,6 +98,7 @@ export class Reloader {
       log.warn(`Changed in the configuration, in force after a restart: ${waiting.join(", ")}`);
     }
     await this.auth.configure(settings.auth);
+    await this.reissue.follow(certificatesToReissue(settings));
     await this.waysIn.apply(settings.listeners);
   }
 

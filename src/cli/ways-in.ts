@@ -1,15 +1,19 @@
+import { isDeepStrictEqual } from "node:util";
 import type { ListenerSettings } from "../config/settings.ts";
+import { type Entrance, NO_ENTRANCE } from "../core/entrance.ts";
 import type { Listener, Log } from "../core/ports.ts";
 
 /** The part of a broker that has listeners. */
 export interface HasListeners {
-  addListener(listener: Listener): Promise<void>;
+  addListener(listener: Listener, entrance?: Entrance): Promise<void>;
   removeListener(name: string): Promise<boolean>;
+  setEntrance(name: string, entrance: Entrance): boolean;
 }
 
 /**
  * Brings the listeners of a running broker into line with a configuration that has changed: those that are gone are closed,
- * new ones opened, and one that is other than before is opened anew. Who is connected notices nothing of it.
+ * new ones opened, and one that is other than before is opened anew; but where only what it asks of its clients is other, it
+ * asks that of the next ones. Who is connected notices nothing of it.
  */
 export class WaysIn {
   private readonly broker: HasListeners;
@@ -38,8 +42,12 @@ export class WaysIn {
     const before = new Map<string, ListenerSettings>();
     // All of them first: one may want the place of another.
     for (const settings of current) {
-      if (isSame(settings, wanted.get(settings.name))) kept.push(settings);
-      else {
+      const same = wanted.get(settings.name);
+      if (same !== undefined && isSame(settings, same)) {
+        const { name, entrance = NO_ENTRANCE } = same;
+        if (!isDeepStrictEqual(entrance, settings.entrance ?? NO_ENTRANCE)) broker.setEntrance(name, entrance);
+        kept.push(same);
+      } else {
         await broker.removeListener(settings.name);
         before.set(settings.name, settings);
       }
@@ -71,7 +79,7 @@ export class WaysIn {
 
   private async tryOpen(settings: ListenerSettings): Promise<Error | undefined> {
     try {
-      await this.broker.addListener(this.make(settings));
+      await this.broker.addListener(this.make(settings), settings.entrance);
       return undefined;
     } catch (error) {
       return error as Error;
@@ -79,6 +87,7 @@ export class WaysIn {
   }
 }
 
-function isSame(one: ListenerSettings, other: ListenerSettings | undefined): boolean {
-  return other !== undefined && JSON.stringify(one) === JSON.stringify(other);
+/** But for the entrance. */
+function isSame({ entrance: _, ...one }: ListenerSettings, { entrance: __, ...other }: ListenerSettings): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }

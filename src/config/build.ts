@@ -6,7 +6,7 @@ import type { LogLevel } from "../core/ports.ts";
 import { formatPlaced, type Problem } from "../text/problem.ts";
 import { DEFAULT_FILTER, inOrder } from "./durability.ts";
 import type { Files } from "./files.ts";
-import { givenSockets } from "./given-sockets.ts";
+import { type GivenSocket, givenSockets } from "./given-sockets.ts";
 import { type Assignment, DURABILITY_KEY, type Layer, layerKey, type Origin, wordOrigin } from "./layer.ts";
 import { PUBLIC_LIMITS } from "./limit-names.ts";
 import { completeListeners, type ListenerEntry } from "./listener.ts";
@@ -14,6 +14,7 @@ import type {
   Anonymous,
   AuthSettings,
   ClientCert,
+  ListenerSettings,
   LogFormat,
   Settings,
   StoreSettings,
@@ -58,12 +59,15 @@ export function buildSettings(merged: Layer, context: BuildContext): Settings {
     files.workingDirectory,
     problems,
   );
+  warnOfUnused(givenSockets(environment, process.pid), listeners, problems);
   const plugins = pick.paths("plugins", files, problems);
   const dataDir = pick.path("dataDir") ?? defaultDataDir(context);
   return {
     options: optionsOf(pick),
     limits: limitsOf(pick),
     listeners,
+    tlsReissue: reissueOf(pick, listeners, problems),
+    workers: { threads: pick.value("workers.threads", 0), stackBytes: pick.optional("workers.stackSize") },
     auth: authOf(pick, context),
     log: { level: pick.value<LogLevel>("log.level", "info"), format: pick.value<LogFormat>("log.format", "auto") },
     plugins,
@@ -199,6 +203,21 @@ function givenEntries(environment: BuildContext["environment"]): ListenerEntry[]
   return entries.length === 0 ? undefined : entries;
 }
 
+/** Clients of a socket that nobody serves would wait in its queue for ever. */
+function warnOfUnused(
+  given: readonly GivenSocket[],
+  listeners: readonly ListenerSettings[],
+  problems: Problem[],
+): void {
+  const used = new Set(listeners.flatMap((listener) => (listener.type === "fd" ? [listener.fd, listener.fdName] : [])));
+  for (const { fd, name } of given) {
+    if (used.has(fd) || used.has(name)) continue;
+    const todo = `add { type: "fd", fd: ${fd} } to listeners, or stop its .socket unit`;
+    const message = `the socket ${JSON.stringify(name)} (file descriptor ${fd}) was handed over, and no listener uses it, so its clients wait in vain: ${todo}`;
+    problems.push(wordOrigin("LISTEN_FDS").problem("warning", message));
+  }
+}
+
 function tlsDefaultsOf(pick: Picker): TlsDefaults {
   return {
     certs: pick.filesOf("tls.certificates"),
@@ -208,7 +227,17 @@ function tlsDefaultsOf(pick: Picker): TlsDefaults {
     clientCert: pick.value<ClientCert | undefined>("tls.clientCert", undefined),
     minVersion: pick.value<TlsVersion>("tls.minimumVersion", "TLSv1.2"),
     ciphers: pick.value<string | undefined>("tls.ciphers", undefined),
+    pskFile: pick.path("tls.pskFile"),
+    pskHint: pick.value<string | undefined>("tls.pskHint", undefined),
   };
+}
+
+function reissueOf(pick: Picker, listeners: readonly ListenerSettings[], problems: Problem[]): boolean {
+  const reissue = pick.value("tls.reissue", false);
+  if (reissue && !listeners.some((listener) => "tls" in listener)) {
+    problems.push(pick.origin("tls.reissue").problem("warning", "not used, since no listener has a certificate"));
+  }
+  return reissue;
 }
 
 function durabilityOf(pick: Picker, otherwise: BrokerOptions["durability"]): BrokerOptions["durability"] {

@@ -1,6 +1,8 @@
 import { resolve } from "node:path";
 import { findOption, type Option } from "../cli/options.ts";
+import type { EntranceLimits } from "../core/entrance.ts";
 import type { Problem } from "../text/problem.ts";
+import { entranceOf, METHOD_TYPE, VERSION_TYPE } from "./entrance.ts";
 import type { Assignment, Origin } from "./layer.ts";
 import { proxiesOf } from "./proxies.ts";
 import type {
@@ -8,6 +10,7 @@ import type {
   GivenListenerSettings,
   ListenerSettings,
   TcpListenerSettings,
+  TlsSettings,
   UnixListenerSettings,
 } from "./settings.ts";
 import { type TlsDefaults, tlsOf } from "./tls.ts";
@@ -20,6 +23,8 @@ export interface ListenerEntry {
   name?: string;
   type: string;
   host?: string;
+  /** In place of `host`: a network interface, on each of whose addresses it listens. */
+  interface?: string;
   port?: number;
   noDelay?: boolean;
   keepAliveSeconds?: number;
@@ -34,7 +39,8 @@ export interface ListenerEntry {
   clientCa?: string;
   clientCrl?: string;
   clientCert?: ClientCert;
-  /** Of TCP: connections come through `trustedProxies`, and begin with a PROXY header. */
+  pskFile?: string;
+  /** Connections come through `trustedProxies`, and begin with a PROXY header. */
   proxyProtocol?: boolean;
   /** A socket that was opened before the broker started: its number, or systemd's name of it. */
   fd?: number;
@@ -42,6 +48,11 @@ export interface ListenerEntry {
   /** Of a WebSocket. */
   origins?: string[];
   trustedProxies?: string[];
+  /** What it asks of its clients: see Entrance. Protocol versions as people write them, "3.1.1". */
+  versions?: string[];
+  authMethods?: string[];
+  mountPoint?: string;
+  limits?: EntranceLimits;
   /** Directory that relative paths start from; undefined: the working directory. */
   directory?: string | undefined;
 }
@@ -65,33 +76,43 @@ export interface ListenerKey {
   of?: readonly ListenerSettings["type"][];
   /** The field is a list of values of the type. */
   isList?: true;
+  /** Nobody could connect when the list is empty. */
+  needsOne?: true;
 }
 
-/** Listeners with a host and a port. */
+/** Listeners with a host and a port of TCP. */
 const ON_PORTS = ["tcp", "tls", "ws", "wss"] as const;
+const WITH_PORT = [...ON_PORTS, "quic"] as const;
+const BEHIND_PROXIES = [...ON_PORTS, "fd"] as const;
 const WITH_TLS = ["tls", "wss"] as const;
+const WITH_CERTIFICATE = [...WITH_TLS, "quic"] as const;
 const WEB_SOCKETS = ["ws", "wss"] as const;
 
 export const LISTENER_KEYS: ReadonlyMap<string, ListenerKey> = new Map<string, ListenerKey>([
   ["name", { field: "name", type: { kind: "string" } }],
   ["type", { field: "type", type: { kind: "enum", values: [...OPTION_OF_TYPE.keys(), "fd"] } }],
-  ["host", { field: "host", type: { kind: "host" }, of: ON_PORTS }],
-  ["port", { field: "port", type: { kind: "integer", min: 0, max: 65_535 }, of: ON_PORTS }],
+  ["host", { field: "host", type: { kind: "host" }, of: WITH_PORT }],
+  ["interface", { field: "interface", type: { kind: "string" }, of: WITH_PORT }],
+  ["port", { field: "port", type: { kind: "integer", min: 0, max: 65_535 }, of: WITH_PORT }],
   ["noDelay", { field: "noDelay", type: { kind: "boolean" }, of: ON_PORTS }],
   [
     "keepAliveTime",
     { field: "keepAliveSeconds", type: { kind: "duration", unit: "s", min: 0, max: 32_767 }, of: ON_PORTS },
   ],
   ["reusePort", { field: "reusePort", type: { kind: "boolean" }, of: ON_PORTS }],
-  ["cert", { field: "cert", type: { kind: "file" }, of: WITH_TLS }],
-  ["key", { field: "key", type: { kind: "file" }, of: WITH_TLS }],
-  ["clientCa", { field: "clientCa", type: { kind: "file" }, of: WITH_TLS }],
+  ["cert", { field: "cert", type: { kind: "file" }, of: WITH_CERTIFICATE }],
+  ["key", { field: "key", type: { kind: "file" }, of: WITH_CERTIFICATE }],
+  ["clientCa", { field: "clientCa", type: { kind: "file" }, of: WITH_CERTIFICATE }],
   ["clientCrl", { field: "clientCrl", type: { kind: "file" }, of: WITH_TLS }],
-  ["clientCert", { field: "clientCert", type: findOption("client-cert")!.type, of: WITH_TLS }],
+  ["clientCert", { field: "clientCert", type: findOption("client-cert")!.type, of: WITH_CERTIFICATE }],
+  ["pskFile", { field: "pskFile", type: { kind: "file" }, of: WITH_TLS }],
   ["path", { field: "path", type: { kind: "file" }, of: ["unix", ...WEB_SOCKETS] }],
   ["origins", { field: "origins", type: { kind: "string" }, of: WEB_SOCKETS, isList: true }],
-  ["trustedProxies", { field: "trustedProxies", type: { kind: "string" }, of: ["tcp", ...WEB_SOCKETS], isList: true }],
-  ["proxyProtocol", { field: "proxyProtocol", type: { kind: "boolean" }, of: ["tcp"] }],
+  ["trustedProxies", { field: "trustedProxies", type: { kind: "string" }, of: BEHIND_PROXIES, isList: true }],
+  ["proxyProtocol", { field: "proxyProtocol", type: { kind: "boolean" }, of: BEHIND_PROXIES }],
+  ["versions", { field: "versions", type: VERSION_TYPE, isList: true, needsOne: true }],
+  ["authMethods", { field: "authMethods", type: METHOD_TYPE, isList: true, needsOne: true }],
+  ["mountPoint", { field: "mountPoint", type: { kind: "string" } }],
   ["fd", { field: "fd", type: { kind: "integer", min: 3, max: 65_535 }, of: ["fd"] }],
   ["fdName", { field: "fdName", type: { kind: "string" }, of: ["fd"] }],
   ["mode", { field: "mode", type: { kind: "fileMode" }, of: ["unix"] }],
@@ -103,6 +124,7 @@ const DEFAULT_PORT = 1883;
 const DEFAULT_TLS_PORT = 8883;
 const DEFAULT_WS_PORT = 8083;
 const DEFAULT_WSS_PORT = 8084;
+const DEFAULT_QUIC_PORT = 14_567;
 
 /** What entries that leave something out get. */
 export type ListenerDefaults = Pick<TcpListenerSettings, "host" | "noDelay" | "keepAliveSeconds" | "reusePort"> & {
@@ -125,7 +147,7 @@ export function listenersOfOptions(values: ReadonlyMap<string, Assignment[]>): L
     if (value === null || typeof value !== "object") continue;
     entries.push({ origin, type: "tcp", port: value.port, ...(value.host === undefined ? {} : { host: value.host }) });
   }
-  for (const type of ["tls", "ws", "wss"]) {
+  for (const type of ["tls", "ws", "wss", "quic"]) {
     for (const { value, origin } of values.get(OPTION_OF_TYPE.get(type)!.name) ?? []) {
       if (typeof value === "number") entries.push({ origin, type, port: value });
     }
@@ -163,6 +185,8 @@ export function completeListeners(
     const listener = listenerOf(entry, defaults, workingDirectory, problems);
     if (listener === undefined) continue;
     if (entry.name === undefined) listener.name = freeName(listener.type, taken);
+    const entrance = entranceOf(entry, problems);
+    if (entrance !== undefined) listener.entrance = entrance;
     const clash = complete.map((other) => clashOf(other, listener)).find((said) => said !== undefined);
     if (clash !== undefined) problems.push(entry.origin.problem("error", `Two listeners have ${clash}`));
     complete.push(listener);
@@ -177,21 +201,49 @@ function listenerOf(
   problems: Problem[],
 ): ListenerSettings | undefined {
   const { name = "", port } = entry;
+  if (entry.interface !== undefined && entry.host !== undefined) {
+    const message = "A listener has either a host or an interface, whose addresses it follows";
+    problems.push(entry.origin.problem("error", message));
+  }
   if (entry.type === "unix") return unixOf(entry, workingDirectory, problems);
   if (entry.type === "fd") return givenOf(entry, defaults, problems);
   const common = { name, ...onPort(entry, defaults) };
   if (entry.type === "ws") {
     const webSocket = webSocketOf(entry, defaults.webSocket, problems);
-    return { ...common, type: "ws", port: port ?? DEFAULT_WS_PORT, webSocket };
+    const proxies = proxiesOf(entry, problems, webSocket.trustedProxies);
+    return { ...common, type: "ws", port: port ?? DEFAULT_WS_PORT, webSocket, ...proxies };
+  }
+  if (entry.type === "quic") {
+    const tls = tlsOfQuic(entry, defaults.tls, workingDirectory, problems);
+    return tls && { ...common, type: "quic", port: port ?? DEFAULT_QUIC_PORT, reusePort: false, tls };
   }
   if (entry.type !== "tls" && entry.type !== "wss") {
     return { ...common, type: "tcp", port: port ?? DEFAULT_PORT, ...proxiesOf(entry, problems) };
   }
   const tls = tlsOf(entry, defaults.tls, workingDirectory, problems);
   if (tls === undefined) return undefined;
-  if (entry.type === "tls") return { ...common, type: "tls", port: port ?? DEFAULT_TLS_PORT, tls };
+  if (entry.type === "tls") {
+    return { ...common, type: "tls", port: port ?? DEFAULT_TLS_PORT, tls, ...proxiesOf(entry, problems) };
+  }
   const webSocket = webSocketOf(entry, defaults.webSocket, problems);
-  return { ...common, type: "wss", port: port ?? DEFAULT_WSS_PORT, webSocket, tls };
+  const proxies = proxiesOf(entry, problems, webSocket.trustedProxies);
+  return { ...common, type: "wss", port: port ?? DEFAULT_WSS_PORT, webSocket, tls, ...proxies };
+}
+
+/** What QUIC has of TLS: version 1.3 alone, so no keys in place of certificates, and no list of revoked ones. */
+function tlsOfQuic(
+  entry: ListenerEntry,
+  defaults: TlsDefaults,
+  workingDirectory: string,
+  problems: Problem[],
+): TlsSettings | undefined {
+  const tls = tlsOf(entry, { ...defaults, pskFile: undefined, pskHint: undefined }, workingDirectory, problems);
+  if (tls === undefined || tls.clientCert === "off" || tls.clientCrl === undefined) return tls;
+  const message = "QUIC cannot check whether a client's certificate is revoked, and --client-crl asks for that";
+  const hint =
+    'Give --client-crl\'s file to the listeners of TLS alone (clientCrl), or the QUIC listener clientCert: "off"';
+  problems.push(entry.origin.problem("error", message, hint));
+  return undefined;
 }
 
 /** What all listeners on a port have. */
@@ -204,6 +256,7 @@ function onPort(
     noDelay: entry.noDelay ?? defaults.noDelay,
     keepAliveSeconds: entry.keepAliveSeconds ?? defaults.keepAliveSeconds,
     reusePort: entry.reusePort ?? defaults.reusePort,
+    ...(entry.interface !== undefined && { interface: entry.interface }),
   };
 }
 
@@ -227,16 +280,18 @@ function unixOf(
 }
 
 function givenOf(
-  { origin, name = "", fd, fdName }: ListenerEntry,
-  { noDelay, keepAliveSeconds }: ListenerDefaults,
+  entry: ListenerEntry,
+  defaults: ListenerDefaults,
   problems: Problem[],
 ): GivenListenerSettings | undefined {
+  const { origin, name = "", fd, fdName } = entry;
   if ((fd === undefined) === (fdName === undefined)) {
     const hint = 'Such as { type: "fd", fd: 3 }, or { type: "fd", fdName: "mqtt.socket" } with systemd';
     problems.push(origin.problem("error", "A listener of type fd needs either fd or fdName", hint));
     return undefined;
   }
-  return { name, type: "fd", fd, fdName, noDelay, keepAliveSeconds };
+  const { noDelay, keepAliveSeconds } = defaults;
+  return { name, type: "fd", fd, fdName, noDelay, keepAliveSeconds, ...proxiesOf(entry, problems) };
 }
 
 /** What two listeners cannot both have; undefined when they get along. */
@@ -248,8 +303,12 @@ function clashOf(one: ListenerSettings, other: ListenerSettings): string | undef
     return other.type === "fd" && socket === (other.fd ?? other.fdName) ? `the file descriptor ${socket}` : undefined;
   }
   if (other.type === "fd") return undefined;
+  // Ports of UDP are others than those of TCP.
+  if ((one.type === "quic") !== (other.type === "quic")) return undefined;
   const isShared = one.port === 0 || (one.reusePort && other.reusePort);
-  if (isShared || one.port !== other.port || one.host !== other.host) return undefined;
+  if (isShared || one.port !== other.port || one.interface !== other.interface) return undefined;
+  if (one.interface !== undefined) return `the interface ${one.interface} and the port ${one.port}`;
+  if (one.host !== other.host) return undefined;
   return `the host ${one.host} and the port ${one.port}`;
 }
 

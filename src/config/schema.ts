@@ -4,6 +4,7 @@ import type { Document, Path } from "../text/document.ts";
 import type { Problem } from "../text/problem.ts";
 import { suggest } from "../text/suggest.ts";
 import { DEFAULT_FILTER, durabilityHint, filterMistake } from "./durability.ts";
+import { OWN_LIMITS } from "./entrance.ts";
 import { assign, assignDurability, documentOrigin, emptyLayer, type Layer } from "./layer.ts";
 import { PUBLIC_LIMITS } from "./limit-names.ts";
 import { LISTENER_KEYS, type ListenerEntry, listenerNotYet } from "./listener.ts";
@@ -133,12 +134,16 @@ function readListener(reading: Reading, path: Path, value: unknown): ListenerEnt
   // Of types that are not built the other keys are not known yet either: one refusal says it all.
   if (typeof value.type === "string" && listenerNotYet(value.type) !== undefined) return { type: value.type, origin };
   const type = readValue(LISTENER_KEYS.get("type")!.type, value.type ?? "tcp");
-  const fields: Record<string, Value | Value[]> = { type: "tcp" };
+  const fields: Record<string, Value | Value[] | Record<string, Value>> = { type: "tcp" };
   for (const [name, raw] of Object.entries(value)) {
     const known = LISTENER_KEYS.get(name);
     const at = [...path, name];
+    if (name === "limits") {
+      fields.limits = readOwnLimits(reading, at, raw);
+      continue;
+    }
     if (known === undefined) {
-      complainUnknown(reading, at, [...LISTENER_KEYS.keys()], undefined);
+      complainUnknown(reading, at, [...LISTENER_KEYS.keys(), "limits"], undefined);
       continue;
     }
     if (known.of !== undefined && type !== undefined && !known.of.some((other) => other === type)) {
@@ -147,6 +152,10 @@ function readListener(reading: Reading, path: Path, value: unknown): ListenerEnt
       continue;
     }
     if (known.isList) {
+      if (known.needsOne && Array.isArray(raw) && raw.length === 0) {
+        const hint = "Leave it out to let in by all of them";
+        complain(reading, at, `${pathText(at)} is empty: nobody could connect`, hint);
+      }
       fields[known.field] = readList(reading, at, known.type, raw);
       continue;
     }
@@ -155,6 +164,29 @@ function readListener(reading: Reading, path: Path, value: unknown): ListenerEnt
     else complain(reading, at, `${pathText(at)} must be ${describeType(known.type)}, not ${quoteValue(raw)}`);
   }
   return { ...fields, origin, directory: dirname(reading.document.file) } as ListenerEntry;
+}
+
+/** The limits of one listener. */
+function readOwnLimits(reading: Reading, path: Path, given: unknown): Record<string, Value> {
+  const limits: Record<string, Value> = {};
+  if (!isObject(given)) {
+    complain(reading, path, `${pathText(path)} must be an object in braces, not ${quoteValue(given)}`);
+    return limits;
+  }
+  for (const [name, raw] of Object.entries(given)) {
+    const type = OWN_LIMITS.get(name);
+    const at = [...path, name];
+    if (type === undefined) {
+      const other = PUBLIC_LIMITS.has(name) ? `limits.${name}` : undefined;
+      complainUnknown(reading, at, [...OWN_LIMITS.keys()], other);
+      continue;
+    }
+    const value = readValue(type, raw);
+    if (value === undefined) {
+      complain(reading, at, `${pathText(at)} must be ${describeType(type)}, not ${quoteValue(raw)}`);
+    } else limits[name] = value;
+  }
+  return limits;
 }
 
 /** Those of the values that are of the type. */

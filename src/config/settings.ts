@@ -1,3 +1,4 @@
+import type { Entrance } from "../core/entrance.ts";
 import type { Limits } from "../core/limits.ts";
 import type { BrokerOptions } from "../core/options.ts";
 import type { LogLevel } from "../core/ports.ts";
@@ -22,19 +23,38 @@ export interface AuthSettings {
 }
 
 /** One way in. `name` is unique: the user's, else the type, with a number from the second on: "tcp", "tcp-2". */
-export type ListenerSettings =
+export type ListenerSettings = ListenerKind & {
+  /** What it asks of its clients; undefined: nothing. */
+  entrance?: Entrance;
+};
+
+type ListenerKind =
   | TcpListenerSettings
   | TlsListenerSettings
   | WsListenerSettings
   | WssListenerSettings
+  | QuicListenerSettings
   | UnixListenerSettings
   | GivenListenerSettings;
+
+/** Those that listen at a port. */
+export type PortListenerSettings = Extract<ListenerSettings, { port: number }>;
+
+/** Threads that serve the connections of TLS and WebSocket beside the broker's own. */
+export interface WorkerSettings {
+  /** 0: none, the broker's own serves them. */
+  threads: number;
+  /** Of each one's stack; undefined: as Node.js has it. */
+  stackBytes: number | undefined;
+}
 
 export interface TcpListenerSettings {
   name: string;
   type: "tcp";
   /** An address or host name without brackets; "::" is every address of both families. */
   host: string;
+  /** In place of `host`, which is not looked at then: a network interface, on each of whose addresses it listens. */
+  interface?: string;
   /** 0 takes a free port. */
   port: number;
   /** Send small packets at once (TCP_NODELAY). */
@@ -57,6 +77,8 @@ export interface GivenListenerSettings {
   fdName: string | undefined;
   noDelay: boolean;
   keepAliveSeconds: number;
+  /** As of a TCP listener. */
+  proxies?: string[];
 }
 
 /** MQTT over TLS. */
@@ -78,6 +100,13 @@ export interface WssListenerSettings extends Omit<TcpListenerSettings, "type"> {
   tls: TlsSettings;
 }
 
+/** MQTT over QUIC, on a port of UDP. */
+export interface QuicListenerSettings extends Omit<TcpListenerSettings, "type"> {
+  type: "quic";
+  /** Without a list of revoked certificates, which QUIC cannot check. */
+  tls: TlsSettings;
+}
+
 /** Who may open a WebSocket, and where. */
 export interface WebSocketSettings {
   /** Path of the URL; undefined: "/mqtt", and "/" too. */
@@ -90,7 +119,7 @@ export interface WebSocketSettings {
 
 /** What a server's TLS is made of. Paths are absolute. */
 export interface TlsSettings {
-  /** At least one; the first is for clients that name no host, or one that no certificate is for. */
+  /** At least one unless there is a `pskFile`; the first is for clients that name no host, or one that none is for. */
   certificates: { cert: string; key: string }[];
   /** Authorities of the clients' certificates; there unless `clientCert` is "off". */
   clientCa: string | undefined;
@@ -100,6 +129,9 @@ export interface TlsSettings {
   minVersion: TlsVersion;
   /** OpenSSL's list; undefined: our own. */
   ciphers: string | undefined;
+  /** Keys that clients may prove to know in place of certificates. */
+  pskFile?: string;
+  pskHint?: string;
 }
 
 export type ClientCert = "off" | "optional" | "required";
@@ -143,6 +175,9 @@ export interface Settings {
   limits: Limits;
   /** At least one. */
   listeners: ListenerSettings[];
+  /** Server certificates of our own authority are made anew when this machine's names and addresses change. */
+  tlsReissue: boolean;
+  workers: WorkerSettings;
   auth: AuthSettings;
   log: { level: LogLevel; format: LogFormat };
   /** Absolute paths, in the order in which they were given. */

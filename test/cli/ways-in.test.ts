@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WaysIn } from "../../src/cli/ways-in.ts";
 import type { ListenerSettings } from "../../src/config/settings.ts";
+import type { Entrance } from "../../src/core/entrance.ts";
 import type { Listener } from "../../src/core/ports.ts";
 import { TestLog } from "../core/stage.ts";
 
@@ -23,6 +24,10 @@ function scene(...current: ListenerSettings[]): { ways: WaysIn; calls: string[];
       calls.push(`remove ${name}`);
       return true;
     },
+    setEntrance(name: string, entrance: Entrance): boolean {
+      calls.push(`ask of ${name} ${JSON.stringify(entrance)}`);
+      return true;
+    },
   };
   const make = (settings: ListenerSettings): Listener => ({
     name: settings.name,
@@ -40,6 +45,17 @@ test("what is the same is left alone, what is gone is closed, what is new opened
   calls.length = 0;
   await ways.apply([tcp("same", 1), tcp("other", 4), tcp("new", 5)]);
   assert.deepEqual(calls, []);
+});
+
+test("where only what is asked of clients is other, nothing is closed", async () => {
+  const { ways, calls } = scene(tcp("a", 1), { ...tcp("b", 2), entrance: { mountPoint: "b/" } });
+  await ways.apply([{ ...tcp("a", 1), entrance: { versions: [5] } }, tcp("b", 2)]);
+  assert.deepEqual(calls, ['ask of a {"versions":[5]}', "ask of b {}"]);
+  calls.length = 0;
+  await ways.apply([{ ...tcp("a", 1), entrance: { versions: [5] } }, tcp("b", 2)]);
+  assert.deepEqual(calls, []);
+  await ways.apply([{ ...tcp("a", 3), entrance: { versions: [4] } }, tcp("b", 2)]);
+  assert.deepEqual(calls, ["remove a", "add a 3"]);
 });
 
 test("two that change places are both closed before one is opened", async () => {

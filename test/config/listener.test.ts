@@ -59,7 +59,7 @@ test("listeners: options in the environment and on the command line stand togeth
   );
 });
 
-test("listeners: types that are not built don't matter where options replace them", async () => {
+test("listeners: what is wrong with those of a file does not matter where options replace them", async () => {
   const listeners = tcpListeners(await settingsOf(["--tcp-port=0"], { [MAIN]: "{ listeners: [{ type: 'quic' }] }" }));
   assert.deepEqual(
     listeners.map(({ port }) => port),

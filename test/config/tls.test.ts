@@ -99,3 +99,11 @@ test("TLS: keys of TLS are refused for listeners without it", async () => {
   const loaded = await load([], { [MAIN]: "{ listeners: [{ cert: 'x' }] }" });
   assert.match(headlines(loaded)[0]!, /^mqtt-broker.json5:1:23: listeners\[0\].cert is for listeners of type tls/);
 });
+
+test("TLS: certificates are made anew by themselves when that is asked for, which is in vain without TLS", async () => {
+  assert.equal((await settingsOf([...HERE, ...FILES])).tlsReissue, false);
+  const asked = await settingsOf([...HERE, ...FILES, "--tls-reissue"]);
+  assert.deepEqual([asked.tlsReissue, asked.warnings], [true, []]);
+  const { settings } = await load(["--tcp-port=0"], { [MAIN]: "{ tls: { reissue: true } }" });
+  assert.deepEqual(settings!.warnings, ["mqtt-broker.json5:1:19: not used, since no listener has a certificate"]);
+});

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { type Lifetime, type Running, type RunningBroker, startBroker } from "../smoke/program.ts";
+import { type Lifetime, type Running, type RunningBroker, type StartOptions, startBroker } from "../smoke/program.ts";
 import type { AttackersOrders } from "./attackers.ts";
 import { quantile, type Service, WellBehaved } from "./well-behaved.ts";
 
@@ -33,13 +33,15 @@ const ATTACKERS_LATE_SECONDS_MAX = 20;
 const ATTACKERS_FILE = fileURLToPath(new URL("./attackers.ts", import.meta.url));
 const COLLECT = fileURLToPath(new URL("./collect.ts", import.meta.url));
 
-/** A broker whose memory can be measured: SIGUSR2 collects its garbage. */
+/** How a program is started whose memory can be measured: SIGUSR2 collects its garbage. */
+export const MEASURED: StartOptions = {
+  nodeWords: ["--expose-gc", "--import", COLLECT],
+  // As the collection does for the heap: what malloc has free goes back to the system.
+  env: { MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "65536", MALLOC_MMAP_THRESHOLD_: "65536" },
+};
+
 export async function startMeasured(lifetime: Lifetime, words: readonly string[] = []): Promise<RunningBroker> {
-  return await startBroker(lifetime, ["--tcp-port", "0", ...words], {
-    nodeWords: ["--expose-gc", "--import", COLLECT],
-    // As the collection does for the heap: what malloc has free goes back to the system.
-    env: { MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "65536", MALLOC_MMAP_THRESHOLD_: "65536" },
-  });
+  return await startBroker(lifetime, ["--tcp-port", "0", ...words], MEASURED);
 }
 
 /** Of a broker, after what is garbage has been thrown away. */

@@ -43,7 +43,7 @@ suite("the command lines of mqtt-broker-tokio's README", { concurrency: 4 }, () 
   });
 
   works({ commandLine: "--tcp-port 1883 --ws-port 8080 --unix-socket mqtt.sock" });
-  for (const ports of ["--tls-port 8883", "--tls-port 8883 --ws-port 8080 --ws-tls-port 8443"]) {
+  for (const ports of ["--tls-port 8883", "--quic-port 8883", "--tls-port 8883 --ws-port 8080 --ws-tls-port 8443"]) {
     const folder = new CertificateFolder();
     before(() => {
       folder.authority("ca");
@@ -53,7 +53,7 @@ suite("the command lines of mqtt-broker-tokio's README", { concurrency: 4 }, () 
     const commandLine = `--tcp-port 1883 ${ports} --server-crt server.crt --server-key server.key`;
     works({ commandLine, options: { cwd: folder.path } });
   }
-  isRefused("--quic-port 8883", ["--quic-port: QUIC is not part of this version"]);
+  isRefused("--quic-port 8883", ["--quic-port: TLS needs a certificate: --server-crt FILE and --server-key FILE"]);
   isRefused("--tcp-port 1883 --auth-file auth.json", ["/auth.json does not exist"]);
 });
 
@@ -82,9 +82,7 @@ suite("the auth.json of mqtt-broker-tokio", () => {
 
 suite("every other option of mqtt-broker-tokio --help", { concurrency: 4 }, () => {
   for (const [commandLine, name] of [
-    ["--worker-threads 4", "--worker-threads"],
     ["--thread-keep-alive true", "--thread-keep-alive"],
-    ["--thread-stack-size 2097152", "--thread-stack-size"],
     ["--global-queue-interval 61", "--global-queue-interval"],
     ["--event-interval 31", "--event-interval"],
     ["--ep-recv-buf-size 4096", "--ep-recv-buf-size"],
@@ -94,6 +92,8 @@ suite("every other option of mqtt-broker-tokio --help", { concurrency: 4 }, () =
     works({ commandLine: `--tcp-port 1883 ${commandLine}`, warns: `${name}: accepted without effect: ` });
   }
   works({ commandLine: "--tcp-port 1883 --max-blocking-threads 4" });
+  works({ commandLine: "--tcp-port 1883 --worker-threads 4" });
+  works({ commandLine: "--ws-port 8083 --tcp-port 1883 --worker-threads 2 --thread-stack-size 2097152" });
   works({ commandLine: "--tcp-port 1883 --socket-no-delay true" });
   works({ commandLine: "--tcp-port 1883 --socket-no-delay=false" });
   works({ commandLine: "--tcp-port 1883 --socket-reuseport true" });

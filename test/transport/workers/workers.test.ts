@@ -5,6 +5,7 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
 import { BroadcastChannel } from "node:worker_threads";
 import { connectAsync } from "mqtt";
+import { ReasonCode } from "../../../src/codec/reason.ts";
 import { defaultLimits } from "../../../src/core/limits.ts";
 import type { Link } from "../../../src/core/ports.ts";
 import { createBroker } from "../../../src/library.ts";
@@ -18,6 +19,7 @@ import { CertificateFolder } from "../../support/certificates.ts";
 import { Heard, pattern, readBytes, readToEnd, send, until } from "../rig.ts";
 import { connectTo } from "../tcp-rig.ts";
 import { NotedLog } from "../tls-rig.ts";
+import type { RawWebSocket } from "../websocket-rig.ts";
 import { dialFar, farListener, type Kind, makeWorkers, settingsFor, type WorkersGiven } from "./worker-rig.ts";
 
 const folder = new CertificateFolder();
@@ -209,6 +211,16 @@ describe("threads that serve connections", () => {
     await served.workers.stop();
     const all = await received;
     assert.ok(all.equals(bytes), `${all.length} of ${bytes.length} bytes`);
+  });
+
+  it("tell a WebSocket's client why the core ends it", async () => {
+    const served = await new Served("ws").open();
+    const client = (await served.dial()) as RawWebSocket;
+    await until("it came", () => served.links.length === 1);
+    const received = readToEnd(client);
+    served.links[0]!.end(ReasonCode.NotAuthorized);
+    await received;
+    assert.equal(client.closeCode, 1008);
   });
 
   it("are told by the core that follows their files, and all of them have a new certificate before the log says so", async (context) => {
