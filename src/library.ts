@@ -16,6 +16,7 @@ import { HostClock } from "./os/clock.ts";
 import { watchFiles } from "./os/file-watch.ts";
 import { type Parts, RunningBroker } from "./running-broker.ts";
 import type { Problem } from "./text/problem.ts";
+import { TlsFiles, type TlsSettings } from "./transport/tls-files.ts";
 
 // The public face of the package: what a program that embeds the broker needs, and nothing else.
 export { allowAll, allowLocal, denyAll } from "./auth/anonymous.ts";
@@ -74,8 +75,11 @@ export type { SqliteStoreOptions } from "./store/sqlite/store.ts";
 export type { Problem } from "./text/problem.ts";
 export { attachStream } from "./transport/stream.ts";
 export { TcpListener, type TcpListenerOptions } from "./transport/tcp.ts";
+export { TlsListener, type TlsListenerOptions } from "./transport/tls.ts";
+export type { TlsFiles, TlsSettings } from "./transport/tls-files.ts";
 export type { Turn } from "./transport/turn.ts";
 export { UnixListener, type UnixListenerOptions } from "./transport/unix.ts";
+export { WebSocketListener, type WebSocketListenerOptions } from "./transport/websocket.ts";
 
 /** BrokerOptions with every part optional. */
 export type MqttOptions = Partial<Omit<BrokerOptions, "compat" | "queue" | "sys">> & {
@@ -176,6 +180,37 @@ export function authFile(path: string): FileAccess {
     },
   );
   return file;
+}
+
+/** Those of the program's options, by the names of its files. */
+export interface TlsFilesOptions extends Partial<TlsSettings> {
+  /** Told what becomes of the files. Default: silent. */
+  log?: Log;
+}
+
+/**
+ * What a TlsListener, or a WebSocketListener with `tls`, shows its clients and asks of them: `tlsFiles({ certificates:
+ * [{ cert: "server.crt", key: "server.key" }] })`. The files are read when a listener opens and followed while it listens.
+ * Clients show certificates when there is a `clientCa`. Throws TypeError when nothing is there to show or to ask for.
+ */
+export function tlsFiles(given: TlsFilesOptions): TlsFiles {
+  const { log = SILENT, ...files } = withoutUndefined(given);
+  const { certificates = [], clientCa, clientCrl, clientCert, pskFile, ...rest } = files;
+  if (certificates.length === 0 && pskFile === undefined) throw new TypeError("TLS needs certificates, or a pskFile");
+  if (clientCert !== undefined && clientCert !== "off" && clientCa === undefined) {
+    throw new TypeError(`clientCert is ${clientCert}, which needs a clientCa to check certificates against`);
+  }
+  const settings: TlsSettings = {
+    minVersion: "TLSv1.2",
+    ciphers: undefined,
+    ...rest,
+    certificates: certificates.map(({ cert, key }) => ({ cert: resolve(cert), key: resolve(key) })),
+    clientCa: clientCa && resolve(clientCa),
+    clientCrl: clientCrl && resolve(clientCrl),
+    clientCert: clientCert ?? (clientCa === undefined ? "off" : "required"),
+    pskFile: pskFile && resolve(pskFile),
+  };
+  return new TlsFiles(settings, { log, watch: (paths, changed) => watchFiles(paths, changed, log) });
 }
 
 function checkedLimits(given: Partial<Limits>): Limits {

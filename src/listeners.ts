@@ -23,7 +23,6 @@ import { TcpListener } from "./transport/tcp.ts";
 import { TlsListener } from "./transport/tls.ts";
 import type { DatedState } from "./transport/tls-expiry.ts";
 import { TlsFiles, type TlsFilesTools } from "./transport/tls-files.ts";
-import { Handshakes } from "./transport/tls-handshakes.ts";
 import { expiredOf, readTlsFiles } from "./transport/tls-read.ts";
 import type { Turn } from "./transport/turn.ts";
 import { UnixListener } from "./transport/unix.ts";
@@ -155,8 +154,7 @@ export class Doors {
         log.info("WebSocket refused", { listener: name, address, reason });
       const options = { ...onPort, ...settings.webSocket, maxPayload, handshakeMs, handshakesMax, onRefused };
       if (settings.type === "ws") return new WebSocketListener(options);
-      const handshakes = new Handshakes(name, handshakesMax, log);
-      return new WebSocketListener({ ...options, tls: { files: tls.get(settings.tls), handshakes } });
+      return new WebSocketListener({ ...options, tls: { files: tls.get(settings.tls), log } });
     }
     if (settings.type === "quic") {
       const { clientCert } = settings.tls;

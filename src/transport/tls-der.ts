@@ -75,7 +75,10 @@ export class DerReader {
 
   /** Of a BOOLEAN that may be left out where it is false. */
   flag(): boolean {
-    return this.isNext(Tag.Boolean) && this.content(Tag.Boolean)[0] !== 0;
+    if (!this.isNext(Tag.Boolean)) return false;
+    const content = this.content(Tag.Boolean);
+    if (content.length !== 1) throw new RangeError("Whether something is so is not one byte");
+    return content[0] !== 0;
   }
 
   /** 0 to 2^31; what is more counts as that, and what is negative throws. */
@@ -92,9 +95,13 @@ export class DerReader {
 
   /** The bytes of a BIT STRING; the first bit is the highest of the first byte. */
   bits(): Uint8Array {
-    const content = this.content(Tag.BitString);
-    if (content.length === 0) throw new RangeError("A row of bits does not say how long it is");
-    return content.subarray(1);
+    const [unused = 8, ...content] = this.content(Tag.BitString);
+    const last = content.at(-1) ?? 0;
+    // What is not used is 0, or else it might be taken for what is.
+    if (unused > 7 || (unused > 0 && content.length === 0) || last % 2 ** unused !== 0) {
+      throw new RangeError("A row of bits does not say how long it is");
+    }
+    return Uint8Array.from(content);
   }
 
   /** Milliseconds since 1970. */
@@ -112,7 +119,11 @@ export class DerReader {
       number,
     ];
     const year = (century === undefined ? (years < 50 ? 20 : 19) : Number(century)) * 100 + years;
-    return Date.UTC(year, month - 1, day, hour, minute, second);
+    const timeMs = Date.UTC(year, month - 1, day, hour, minute, second);
+    // Of the 32nd it makes the 1st of the next month, and so on.
+    const digits = new Date(timeMs).toISOString().replace(/\D/g, "").slice(0, -3);
+    if (digits !== `${year}${parts.slice(1).join("")}`) throw new RangeError("There is no such time");
+    return timeMs;
   }
 
   private take(tag: number): { start: number; end: number } {

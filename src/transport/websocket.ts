@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerOptions } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
-import type { Accept, Listener, Peer } from "../core/ports.ts";
+import type { Accept, Listener, Log, Peer } from "../core/ports.ts";
 import { formatAddress } from "./address.ts";
 import { ForwardedPeers } from "./forwarded.ts";
 import { ProxyGate, type ProxyOptions } from "./proxy-protocol.ts";
@@ -9,7 +9,7 @@ import { pskIdentityOf } from "./psk.ts";
 import { type Reader, shareReads } from "./shared-read.ts";
 import { explain, fallbackHost } from "./tcp.ts";
 import type { TlsFiles } from "./tls-files.ts";
-import type { Handshakes } from "./tls-handshakes.ts";
+import { Handshakes } from "./tls-handshakes.ts";
 import type { Turn } from "./turn.ts";
 import { WebSocketLink } from "./websocket-link.ts";
 import {
@@ -34,11 +34,15 @@ const PING_MS = 30_000;
 
 /** Connections that may be on their way to a WebSocket at a time; whoever comes then is turned away. */
 const HANDSHAKES_MAX = 1000;
+/** The longest MQTT packet, 5.0 section 2.1.4. */
+const MESSAGE_BYTES_MAX = 5 + 268_435_455;
 
 /** What a listener with TLS needs. */
 export interface WebSocketTls {
+  /** Opened while this listens. */
   files: TlsFiles;
-  handshakes: Handshakes;
+  /** Of handshakes that fail. */
+  log: Log;
 }
 
 export interface WebSocketListenerOptions {
@@ -55,8 +59,8 @@ export interface WebSocketListenerOptions {
   origins?: readonly string[];
   /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
   trustedProxies?: readonly string[];
-  /** Bytes that one message may have; a larger one closes its connection with 1009. */
-  maxPayload: number;
+  /** Bytes that one message may have, default 256 MiB; a larger one closes its connection with 1009. */
+  maxPayload?: number;
   /** With it the listener speaks TLS. */
   tls?: WebSocketTls;
   /** As of TcpListener. */
@@ -87,6 +91,7 @@ export class WebSocketListener implements Listener {
   private readonly pending = new Map<string, Socket>();
   /** Of sockets that are read into the shared buffer, who takes the bytes. */
   private readonly readers = new WeakMap<Socket, Reader>();
+  private readonly handshakes: Handshakes | undefined;
   private server: Server | undefined;
   private pings: NodeJS.Timeout | undefined;
   private host: string;
@@ -103,6 +108,7 @@ export class WebSocketListener implements Listener {
     this.place = { paths: path === undefined ? [DEFAULT_PATH, "/"] : [path], origins };
     this.peers = new ForwardedPeers(trustedProxies);
     this.gate = options.proxy && new ProxyGate(options.proxy, options.turn);
+    this.handshakes = options.tls && new Handshakes(name, options.handshakesMax ?? HANDSHAKES_MAX, options.tls.log);
   }
 
   get url(): string {
@@ -131,7 +137,7 @@ export class WebSocketListener implements Listener {
     if (tls === undefined && this.gate === undefined) this.shareReads(server);
     if (tls !== undefined) {
       tls.files.attach(server as unknown as TlsServer);
-      tls.handshakes.follow(server as unknown as TlsServer, tls.files.clients, this.gate?.shown);
+      this.handshakes?.follow(server as unknown as TlsServer, tls.files.clients, this.gate?.shown);
     }
     server.prependListener("connection", (socket: Socket) => this.begun(socket));
     this.gate?.guard(server);
@@ -242,7 +248,7 @@ export class WebSocketListener implements Listener {
     };
     this.pending.delete(formatAddress(remoteAddress, remotePort));
     socket.write(acceptanceText(request));
-    const stream = new WebSocketStream(socket, this.options.maxPayload);
+    const stream = new WebSocketStream(socket, this.options.maxPayload ?? MESSAGE_BYTES_MAX);
     this.streams.add(stream);
     stream.on("close", () => {
       this.streams.delete(stream);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, suite, type TestContext, test } from "node:test";
 import { AUTHORITY, ChainKit } from "../transport/chain-kit.ts";
-import { emptyFolder, type Running, runCommand, startCommand, startProgram } from "./program.ts";
+import { emptyFolder, type Running, runCommand, runProgram, startCommand, startProgram } from "./program.ts";
 
 const kit = new ChainKit();
 const NEXT_YEAR = new Date().getUTCFullYear() + 1;
@@ -36,7 +36,11 @@ const file = (name: string): string => `${kit.path}/${name}`;
 /** What the command faketime puts before a program; it would stay between us and the program itself. */
 const PRELOAD = execFileSync("faketime", ["now", "printenv", "LD_PRELOAD"], { encoding: "utf8" }).trim();
 
-/** The program on a machine whose clock says this; its monotonic clock is left alone. */
+/** For a program on a machine whose clock says this; its monotonic clock is left alone. */
+function at(clock: string): Record<string, string> {
+  return { LD_PRELOAD: PRELOAD, FAKETIME: `@${clock}`, FAKETIME_DONT_FAKE_MONOTONIC: "1", TZ: "UTC" };
+}
+
 async function start(
   context: TestContext,
   clock: string,
@@ -48,7 +52,7 @@ async function start(
     more.includes(`--${option}`) ? [] : [`--${option}`, file(name)],
   );
   const program = startProgram(context, ["--tls-port", "0", "--bind", "127.0.0.1", ...own, ...more], {
-    env: { LD_PRELOAD: PRELOAD, FAKETIME: `@${clock}`, FAKETIME_DONT_FAKE_MONOTONIC: "1", TZ: "UTC" },
+    env: at(clock),
     cwd,
   });
   const { message } = await program.line(/^Listening on tls:/);
@@ -87,6 +91,18 @@ suite("a clock that says 1970", () => {
     }
     assert.equal(program.lines.filter(({ message }) => message === "Client connected").length, 1);
     assert.doesNotMatch(program.stdout, /has expired: |A certificate (?:has expired|expires)/);
+  });
+
+  test("required: so it is with threads that serve connections", async (context) => {
+    const words = ["--client-cert", "required", "--worker-threads", "1"];
+    const { program, port } = await start(context, "1970-01-02 00:00:00", words);
+    assert.equal(await publishes(context, port, "sensor-1"), true);
+    for (const [name, reason] of BAD.filter(
+      ([each]) => each === "revoked" || each === "expired" || each === undefined,
+    )) {
+      assert.equal(await publishes(context, port, name), false, name);
+      await program.line("TLS handshake failed", (each) => each.reason === reason);
+    }
   });
 
   test("optional: those get in, but have no certificate", async (context) => {
@@ -169,4 +185,17 @@ test("what time it was when the broker was last on is known at its next start in
     assert.equal(await publishes(context, port, "sensor-1"), true);
     await program.stop();
   }
+});
+
+test("a server's certificate is made anew when it has ended by the known time", async (context) => {
+  const cwd = emptyFolder(context);
+  const made = await runProgram(context, ["certs", "init", "--days", "40"], { cwd, env: at("2024-06-01 00:00:00") });
+  assert.equal(made.result.code, 0, made.stderr);
+  const files = ["--server-crt", "certs/server.crt", "--server-key", "certs/server.key"];
+  const { program } = await start(context, "1970-01-02 00:00:00", [...files, "--tls-reissue"], cwd);
+  const { message } = await program.line(
+    /^Made .*server\.crt anew: it would have ended on 2024-07-11; it is good until /,
+  );
+  // 40 days after the known time, which is that of the program's newest file.
+  assert.ok(message.slice(-10) > "2025", message);
 });

@@ -7,7 +7,6 @@ import type { Link, Listener } from "../../src/core/ports.ts";
 import type { ProxyOptions } from "../../src/transport/proxy-protocol.ts";
 import { TlsListener } from "../../src/transport/tls.ts";
 import { TlsFiles } from "../../src/transport/tls-files.ts";
-import { Handshakes } from "../../src/transport/tls-handshakes.ts";
 import { Turn } from "../../src/transport/turn.ts";
 import { WebSocketListener } from "../../src/transport/websocket.ts";
 import { CertificateFolder } from "../support/certificates.ts";
@@ -58,7 +57,7 @@ describe("behind proxies", () => {
     const common = { name: "main", host: HOST, port: 0, turn, proxy };
     const files = new TlsFiles(settingsOf(folder), { log, watch: new HandWatch().watch });
     if (type === "tls") return new TlsListener({ ...common, log, files });
-    const tls = type === "wss" && { tls: { files, handshakes: new Handshakes("main", 10, log) } };
+    const tls = type === "wss" && { tls: { files, log } };
     return new WebSocketListener({ ...common, maxPayload: 1_000_000, trustedProxies, ...tls });
   }
 

@@ -5,7 +5,6 @@ import { connect } from "node:tls";
 import type { Link } from "../../src/core/ports.ts";
 import { readPskKeys } from "../../src/transport/psk.ts";
 import { TlsFiles, type TlsSettings } from "../../src/transport/tls-files.ts";
-import { Handshakes } from "../../src/transport/tls-handshakes.ts";
 import { WebSocketListener } from "../../src/transport/websocket.ts";
 import { CertificateFolder } from "../support/certificates.ts";
 import { Heard, until } from "./rig.ts";
@@ -176,7 +175,7 @@ describe("TLS with keys that both ends know", () => {
       log,
       watch: hand.watch,
     });
-    const tls = { files, handshakes: new Handshakes("web", 1, log) };
+    const tls = { files, log };
     const listener = new WebSocketListener({ name: "web", host: "127.0.0.1", port: 0, turn, maxPayload: 100, tls });
     const links: Link[] = [];
     await listener.listen((link) => {

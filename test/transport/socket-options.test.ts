@@ -8,7 +8,6 @@ import type { Link, Listener } from "../../src/core/ports.ts";
 import { TcpListener } from "../../src/transport/tcp.ts";
 import { TlsListener } from "../../src/transport/tls.ts";
 import { TlsFiles } from "../../src/transport/tls-files.ts";
-import { Handshakes } from "../../src/transport/tls-handshakes.ts";
 import { Turn } from "../../src/transport/turn.ts";
 import { WebSocketListener } from "../../src/transport/websocket.ts";
 import { CertificateFolder } from "../support/certificates.ts";
@@ -77,7 +76,7 @@ describe("the options of sockets, as the kernel sees them", () => {
   async function open(kind: Kind, options: Options): Promise<Listener> {
     const common = { name: "main", host: HOST, port: 0, turn: new Turn(), ...options };
     const files = new TlsFiles(settingsOf(folder), { log, watch: new HandWatch().watch });
-    const tls = kind === "wss" && { tls: { files, handshakes: new Handshakes("main", 10, log) } };
+    const tls = kind === "wss" && { tls: { files, log } };
     const listener =
       kind === "tcp"
         ? new TcpListener(common)
@@ -127,10 +126,11 @@ describe("the options of sockets, as the kernel sees them", () => {
         ],
       );
       usual.destroy();
-      const ss = execFileSync("ss", ["-Htno", "state", "established", `( sport = :${portOf(listener)} )`], {
-        encoding: "utf8",
-      });
-      assert.match(ss, /timer:\(keepalive,(?:1min1[0-7]|7[0-7])/);
+      const words = ["-Htno", "state", "established", `( sport = :${portOf(listener)} )`];
+      // While something is still to be acknowledged, the kernel shows the timer of that.
+      await until("the timer is that of the keep-alive", () =>
+        /timer:\(keepalive,(?:1min1[0-7]|7[0-7])/.test(execFileSync("ss", words, { encoding: "utf8" })),
+      );
     });
 
     it(`${kind}: --socket-reuseport, and not without`, async () => {

@@ -221,6 +221,15 @@ describe("a client's certificate", { concurrency: true }, () => {
   }
 });
 
+/** Undefined: Node.js does not take it for a certificate. */
+function readable(der: Buffer): X509Certificate | undefined {
+  try {
+    return new X509Certificate(der);
+  } catch {
+    return undefined;
+  }
+}
+
 describe("the moment at which all must be good", () => {
   const problem = (client: string, crl: string | undefined, knownMs: number): string | undefined =>
     chainProblem(new X509Certificate(kit.text(`${client}.crt`)), [], trustOf(kit.text("root.crt"), crl), knownMs);
@@ -252,6 +261,21 @@ describe("what cannot be understood", () => {
     for (let length = 0; length < whole.length; length++) {
       const crl = `-----BEGIN X509 CRL-----\n${whole.toString("base64", 0, length)}\n-----END X509 CRL-----\n`;
       assert.equal(chainProblem(kim(), [], trustOf(kit.text("root.crt"), crl), NOW_MS), "UNABLE_TO_GET_CRL");
+    }
+  });
+
+  it("is no certificate, whichever bit of it was changed", () => {
+    const { raw } = kim();
+    for (let bit = 0; bit < raw.length * 8; bit += 5) {
+      const changed = Buffer.from(raw);
+      changed[bit >> 3]! ^= 1 << (bit & 7);
+      const shown = readable(changed);
+      if (shown === undefined) continue;
+      assert.notEqual(
+        chainProblem(shown, [], trustOf(kit.text("root.crt"), undefined), NOW_MS),
+        undefined,
+        `bit ${bit}`,
+      );
     }
   });
 

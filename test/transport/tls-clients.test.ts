@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, afterEach, before, describe, it, type TestContext } from "node:test";
-import { type ConnectionOptions, connect } from "node:tls";
+import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import type { Peer } from "../../src/core/ports.ts";
-import type { KnownTime } from "../../src/transport/tls-clients.ts";
+import { ClientCertificates, type KnownTime } from "../../src/transport/tls-clients.ts";
 import type { TlsSettings } from "../../src/transport/tls-files.ts";
-import { Handshakes } from "../../src/transport/tls-handshakes.ts";
 import { WebSocketListener } from "../../src/transport/websocket.ts";
 import { CertificateFolder } from "../support/certificates.ts";
 import { AUTHORITY, ChainKit } from "./chain-kit.ts";
 import { Heard, until } from "./rig.ts";
-import { settingsOf, TlsDoor } from "./tls-rig.ts";
+import { NotedLog, settingsOf, TlsDoor } from "./tls-rig.ts";
 import { opening, request } from "./websocket-rig.ts";
 
 const DAY_MS = 86_400_000;
@@ -196,6 +195,32 @@ describe("a clock that is set while the broker runs", () => {
   });
 });
 
+describe("a certificate that Node.js fails to read", () => {
+  const fail = (): never => {
+    throw new Error("error:0680007B:asn1 encoding routines::header too long");
+  };
+  for (const [what, socket] of [
+    ["at all", { getPeerX509Certificate: fail }],
+    [
+      "for its names",
+      {
+        getPeerX509Certificate: () => ({ validTo: "Jan  1 00:00:00 2040 GMT" }),
+        authorized: true,
+        getPeerCertificate: fail,
+      },
+    ],
+  ] as [string, object][]) {
+    it(`${what}, does not count and ends nothing`, () => {
+      for (const mode of ["required", "optional"] as const) {
+        const clients = new ClientCertificates(mode, new SetTime(), new NotedLog());
+        const verdict = clients.judge(socket as TLSSocket);
+        assert.deepEqual(verdict, { problem: "CERT_REJECTED", isRefused: mode === "required" });
+        assert.equal(clients.of(socket), undefined);
+      }
+    });
+  }
+});
+
 describe("WebSocket over TLS by a clock that is behind", () => {
   /** The status that an upgrade is answered with, and what the broker knows of the client; undefined: it was closed. */
   async function upgrade(context: TestContext, name: string, clientCert: "optional" | "required") {
@@ -203,7 +228,7 @@ describe("WebSocket over TLS by a clock that is behind", () => {
     const clientCa = folder.file("ours.crt");
     const settings = settingsOf(folder, { clientCa, clientCrl: folder.file("ours.crl"), clientCert });
     const { files, log, turn } = new TlsDoor(settings, {}, time);
-    const tls = { files, handshakes: new Handshakes("wss", 10, log) };
+    const tls = { files, log };
     const listener = new WebSocketListener({ name: "wss", host: "127.0.0.1", port: 0, turn, maxPayload: 1000, tls });
     const peers: Peer[] = [];
     await listener.listen((link) => {

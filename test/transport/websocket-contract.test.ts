@@ -2,7 +2,6 @@ import { after, before } from "node:test";
 import { type ConnectionOptions, connect } from "node:tls";
 import { WALL_CLOCK } from "../../src/transport/tls-clients.ts";
 import { TlsFiles } from "../../src/transport/tls-files.ts";
-import { Handshakes } from "../../src/transport/tls-handshakes.ts";
 import { CertificateFolder } from "../support/certificates.ts";
 import { listenerSuite } from "./suite.ts";
 import { HandWatch, NotedLog, settingsOf } from "./tls-rig.ts";
@@ -20,7 +19,7 @@ listenerSuite("WebSocket", async () => openWebSocket());
 listenerSuite("WebSocket over TLS", async () => {
   const log = new NotedLog();
   const files = new TlsFiles(settingsOf(folder), { log, watch: new HandWatch().watch, time: WALL_CLOCK });
-  const opened = openWebSocket({ tls: { files, handshakes: new Handshakes("main", 100, log) } });
+  const opened = openWebSocket({ tls: { files, log } });
   const { listener } = opened;
   const dial = async (): Promise<RawWebSocket> => {
     const socket = await dialRaw(listener);
