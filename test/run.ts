@@ -22,7 +22,7 @@ const SUITES: readonly Suite[] = [
   { name: "text", budgetSeconds: 20 },
   { name: "config", budgetSeconds: 20 },
   { name: "os", budgetSeconds: 20 },
-  { name: "transport", budgetSeconds: 40 },
+  { name: "transport", budgetSeconds: 60 },
   { name: "store", budgetSeconds: 90 },
   { name: "auth", budgetSeconds: 30 },
   { name: "admin", budgetSeconds: 20 },

@@ -74,7 +74,10 @@ export function clientCertificateOf(session: QuicSession): PeerCertificate | und
 /** It was read by another library, which may take what Node.js does not. */
 function certificateOf(session: QuicSession): X509Certificate | undefined {
   try {
-    return session.getPeerCertificate() ?? undefined;
+    const certificate = session.getPeerCertificate() ?? undefined;
+    // To read the names of one whose key it cannot read would end Node.js; to ask for the key throws.
+    void certificate?.publicKey;
+    return certificate;
   } catch {
     return undefined;
   }

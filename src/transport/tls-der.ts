@@ -109,21 +109,13 @@ export class DerReader {
     const tag = this.isNext(Tag.UtcTime) ? Tag.UtcTime : Tag.GeneralizedTime;
     const match = TIME.exec(Buffer.from(this.content(tag)).toString("latin1"));
     if (match === null || (match[1] === undefined) !== (tag === Tag.UtcTime)) throw new RangeError("A time is damaged");
-    const [, century, ...parts] = match;
-    const [years, month, day, hour, minute, second] = parts.map(Number) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    const year = (century === undefined ? (years < 50 ? 20 : 19) : Number(century)) * 100 + years;
-    const timeMs = Date.UTC(year, month - 1, day, hour, minute, second);
-    // Of the 32nd it makes the 1st of the next month, and so on.
-    const digits = new Date(timeMs).toISOString().replace(/\D/g, "").slice(0, -3);
-    if (digits !== `${year}${parts.slice(1).join("")}`) throw new RangeError("There is no such time");
-    return timeMs;
+    const [, century, years, month, day, hour, minute, second] = match as unknown as string[];
+    const year = `${century ?? (years! < "50" ? "20" : "19")}${years}`;
+    const text = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
+    const time = new Date(text);
+    // Of February the 30th it may make March the 2nd, and of what is not even that nothing, which throws a RangeError too.
+    if (time.toISOString() !== text) throw new RangeError("There is no such time");
+    return time.getTime();
   }
 
   private take(tag: number): { start: number; end: number } {
