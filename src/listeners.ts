@@ -15,6 +15,7 @@ import type { ClockTrust } from "./os/clock.ts";
 import { watchFiles } from "./os/file-watch.ts";
 import type { KnownTime } from "./os/known-time.ts";
 import { GivenListener } from "./transport/given.ts";
+import { GivenSockets } from "./transport/given-socket.ts";
 import { InterfaceListener } from "./transport/interface.ts";
 import type { ProxyOptions } from "./transport/proxy-protocol.ts";
 import { QuicListener } from "./transport/quic.ts";
@@ -74,6 +75,7 @@ export class Doors {
   private readonly tools: DoorTools;
   private readonly tls: SharedTlsFiles;
   private readonly workers: Workers | undefined;
+  private readonly given = new GivenSockets(givenSockets(process.env, process.pid));
   /** Closed listeners whose clients are still there. */
   private readonly retiredQuic = new Set<QuicListener>();
 
@@ -96,8 +98,14 @@ export class Doors {
     this.tls = new SharedTlsFiles({ log, watch, time, ticketSecret, spread: () => this.workers!.reload() });
   }
 
+  /** No listener is made again: sockets that systemd handed over are left to it as soon as nobody uses them here. */
+  letGoOfGiven(): void {
+    this.given.close();
+  }
+
   /** Ends the threads, when what was sent is written. */
   async stop(): Promise<void> {
+    this.letGoOfGiven();
     await this.workers?.stop();
   }
 
@@ -121,7 +129,7 @@ export class Doors {
       return new UnixListener({ name, path, mode, owner, group, turn, onError: this.onErrorOf(name) });
     }
     if (settings.type === "fd") {
-      const given = givenSockets(process.env, process.pid);
+      const given = this.given.place(settings);
       const proxy = proxyOf(settings, limits, log);
       return new GivenListener({ ...settings, given, turn, proxy, onError: this.onErrorOf(name) });
     }
@@ -132,6 +140,8 @@ export class Doors {
     }
     const here = this.makeHere(settings);
     if (workers === undefined || settings.type === "tcp" || settings.type === "quic") return here;
+    // Several threads cannot accept from one descriptor.
+    if (settings.given !== undefined) return here;
     const files = "tls" in settings ? tls.get(settings.tls) : undefined;
     // One that is never opened says where it would be.
     return new FarListener({ settings, url: here.url, turn, workers, files });
@@ -146,7 +156,8 @@ export class Doors {
     const onError = this.onErrorOf(name);
     const proxy = proxyOf(settings, limits, log);
     const { host, port, noDelay, keepAliveSeconds, reusePort } = settings;
-    const onPort = { name, host, port, turn, noDelay, keepAliveSeconds, reusePort, proxy, onError };
+    const given = "given" in settings && settings.given !== undefined ? this.given.place(settings.given) : undefined;
+    const onPort = { name, host, port, turn, noDelay, keepAliveSeconds, reusePort, given, proxy, onError };
     if (settings.type === "tcp") return new TcpListener(onPort);
     const { connectTimeoutMs: handshakeMs, connecting: handshakesMax } = limits;
     if (settings.type === "ws" || settings.type === "wss") {

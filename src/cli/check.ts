@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { formatDurability } from "../config/durability.ts";
 import type { Files } from "../config/files.ts";
+import { chosenSocket } from "../config/given-sockets.ts";
 import { loadSettings } from "../config/load.ts";
 import { type ListenerSettings, type Settings, STORE_FILE } from "../config/settings.ts";
 import { checkTls, provenBy } from "../listeners.ts";
@@ -74,9 +75,13 @@ function storage({ store, dataDir, options: { durability } }: Settings): string[
 
 function listenerUrl(listener: ListenerSettings): string {
   if (listener.type === "unix") return `unix:${listener.path}`;
-  if (listener.type === "fd") return `fd:${listener.fd ?? listener.fdName}`;
+  const path = "webSocket" in listener ? (listener.webSocket.path ?? "/mqtt") : "";
+  const given = chosenSocket(listener);
+  if (given !== undefined || listener.type === "fd") {
+    const scheme = listener.type === "fd" ? "" : `${listener.type}+`;
+    return `${scheme}fd:${given?.fd ?? given?.fdName}${path && `:${path}`}`;
+  }
   const { type, port } = listener;
   const host = listener.interface === undefined ? listener.host : `%${listener.interface}`;
-  const path = "webSocket" in listener ? (listener.webSocket.path ?? "/mqtt") : "";
   return `${type}://${host.includes(":") ? `[${host}]` : host}:${port === 0 ? "(a free port)" : port}${path}`;
 }

@@ -53,7 +53,7 @@ interface Ending {
   signal: string | undefined;
 }
 
-function untilStopped({ broker }: Composed, reloader: Reloader, log: Log, ending: Ending): Promise<number> {
+function untilStopped({ broker, doors }: Composed, reloader: Reloader, log: Log, ending: Ending): Promise<number> {
   return new Promise((resolve) => {
     const crash = (error: unknown): void => {
       log.error("Stopping after an internal error", { reason: error instanceof Error ? error.stack : String(error) });
@@ -67,6 +67,7 @@ function untilStopped({ broker }: Composed, reloader: Reloader, log: Log, ending
         log.info(`Stopping on ${signal}`);
         // Whatever keeps the process alive after an orderly stop, a plugin's timer say, does so no longer than this.
         setTimeout(() => process.exit(0), STOP_MS_MAX).unref();
+        doors.letGoOfGiven();
         void broker.stop().then(() => resolve(0));
       },
       reload: () => void reloader.reload("SIGHUP"),

@@ -6,7 +6,7 @@ import type { LogLevel } from "../core/ports.ts";
 import { formatPlaced, type Problem } from "../text/problem.ts";
 import { DEFAULT_FILTER, inOrder } from "./durability.ts";
 import type { Files } from "./files.ts";
-import { type GivenSocket, givenSockets } from "./given-sockets.ts";
+import { chosenSocket, type GivenSocket, givenSockets } from "./given-sockets.ts";
 import { type Assignment, DURABILITY_KEY, type Layer, layerKey, type Origin, wordOrigin } from "./layer.ts";
 import { PUBLIC_LIMITS } from "./limit-names.ts";
 import { completeListeners, type ListenerEntry } from "./listener.ts";
@@ -209,10 +209,15 @@ function warnOfUnused(
   listeners: readonly ListenerSettings[],
   problems: Problem[],
 ): void {
-  const used = new Set(listeners.flatMap((listener) => (listener.type === "fd" ? [listener.fd, listener.fdName] : [])));
+  const used = new Set(
+    listeners.flatMap((listener) => {
+      const { fd, fdName } = chosenSocket(listener) ?? {};
+      return [fd, fdName];
+    }),
+  );
   for (const { fd, name } of given) {
     if (used.has(fd) || used.has(name)) continue;
-    const todo = `add { type: "fd", fd: ${fd} } to listeners, or stop its .socket unit`;
+    const todo = `add { type: "fd", fd: ${fd} } to listeners (or type "tls", "ws" or "wss"), or stop its .socket unit`;
     const message = `the socket ${JSON.stringify(name)} (file descriptor ${fd}) was handed over, and no listener uses it, so its clients wait in vain: ${todo}`;
     problems.push(wordOrigin("LISTEN_FDS").problem("warning", message));
   }

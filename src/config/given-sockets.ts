@@ -1,3 +1,5 @@
+import type { GivenChoice, ListenerSettings } from "./settings.ts";
+
 /** A socket that systemd opened for this process. */
 export interface GivenSocket {
   /** From 3 on. */
@@ -18,4 +20,10 @@ export function givenSockets(environment: Readonly<Record<string, string | undef
   const names = LISTEN_FDNAMES?.split(":") ?? [];
   const count = Math.min(Number(LISTEN_FDS), COUNT_MAX);
   return Array.from({ length: count }, (_, index) => ({ fd: FIRST_FD + index, name: names[index] || "unknown" }));
+}
+
+/** Which of them a listener asks for; undefined: it opens one itself. */
+export function chosenSocket(listener: ListenerSettings): GivenChoice | undefined {
+  if (listener.type === "fd") return listener;
+  return "given" in listener ? listener.given : undefined;
 }

@@ -3,10 +3,12 @@ import { findOption, type Option } from "../cli/options.ts";
 import type { EntranceLimits } from "../core/entrance.ts";
 import type { Problem } from "../text/problem.ts";
 import { entranceOf, METHOD_TYPE, VERSION_TYPE } from "./entrance.ts";
+import { chosenSocket } from "./given-sockets.ts";
 import type { Assignment, Origin } from "./layer.ts";
 import { proxiesOf } from "./proxies.ts";
 import type {
   ClientCert,
+  GivenChoice,
   GivenListenerSettings,
   ListenerSettings,
   TcpListenerSettings,
@@ -87,6 +89,9 @@ const BEHIND_PROXIES = [...ON_PORTS, "fd"] as const;
 const WITH_TLS = ["tls", "wss"] as const;
 const WITH_CERTIFICATE = [...WITH_TLS, "quic"] as const;
 const WEB_SOCKETS = ["ws", "wss"] as const;
+const MAY_BE_GIVEN = ["fd", ...WITH_TLS, "ws"] as const;
+/** What a given socket has already, or cannot have. */
+const NOT_IF_GIVEN = ["host", "interface", "port", "reusePort"] as const;
 
 export const LISTENER_KEYS: ReadonlyMap<string, ListenerKey> = new Map<string, ListenerKey>([
   ["name", { field: "name", type: { kind: "string" } }],
@@ -113,8 +118,8 @@ export const LISTENER_KEYS: ReadonlyMap<string, ListenerKey> = new Map<string, L
   ["versions", { field: "versions", type: VERSION_TYPE, isList: true, needsOne: true }],
   ["authMethods", { field: "authMethods", type: METHOD_TYPE, isList: true, needsOne: true }],
   ["mountPoint", { field: "mountPoint", type: { kind: "string" } }],
-  ["fd", { field: "fd", type: { kind: "integer", min: 3, max: 65_535 }, of: ["fd"] }],
-  ["fdName", { field: "fdName", type: { kind: "string" }, of: ["fd"] }],
+  ["fd", { field: "fd", type: { kind: "integer", min: 3, max: 65_535 }, of: MAY_BE_GIVEN }],
+  ["fdName", { field: "fdName", type: { kind: "string" }, of: MAY_BE_GIVEN }],
   ["mode", { field: "mode", type: { kind: "fileMode" }, of: ["unix"] }],
   ["owner", { field: "owner", type: { kind: "account", of: "user" }, of: ["unix"] }],
   ["group", { field: "group", type: { kind: "account", of: "group" }, of: ["unix"] }],
@@ -207,7 +212,8 @@ function listenerOf(
   }
   if (entry.type === "unix") return unixOf(entry, workingDirectory, problems);
   if (entry.type === "fd") return givenOf(entry, defaults, problems);
-  const common = { name, ...onPort(entry, defaults) };
+  const given = choiceOf(entry, problems);
+  const common = { name, ...onPort(entry, defaults), ...(given !== undefined && { given }) };
   if (entry.type === "ws") {
     const webSocket = webSocketOf(entry, defaults.webSocket, problems);
     const proxies = proxiesOf(entry, problems, webSocket.trustedProxies);
@@ -294,15 +300,33 @@ function givenOf(
   return { name, type: "fd", fd, fdName, noDelay, keepAliveSeconds, ...proxiesOf(entry, problems) };
 }
 
+/** The given socket that a listener of another type than `fd` asks for in place of one of its own. */
+function choiceOf(entry: ListenerEntry, problems: Problem[]): GivenChoice | undefined {
+  const { origin, type, fd, fdName } = entry;
+  if (fd === undefined && fdName === undefined) return undefined;
+  if (fd !== undefined && fdName !== undefined) {
+    const hint = `Such as { type: "${type}", fd: 3 }, or { type: "${type}", fdName: "mqtt.socket" } with systemd`;
+    problems.push(origin.problem("error", `A listener of type ${type} can have fd or fdName, not both`, hint));
+  }
+  const more = NOT_IF_GIVEN.filter((key) => entry[key] !== undefined);
+  if (more.length > 0) {
+    const message = `A listener on a given socket (${fd === undefined ? "fdName" : "fd"}) cannot have ${more.join(" and ")}: who opened the socket has said where it listens`;
+    problems.push(origin.problem("error", message, `Leave out ${more.join(" and ")}, or the given socket`));
+  }
+  return { fd, fdName };
+}
+
 /** What two listeners cannot both have; undefined when they get along. */
 function clashOf(one: ListenerSettings, other: ListenerSettings): string | undefined {
   if (one.type === "unix") return other.type === "unix" && one.path === other.path ? `the path ${one.path}` : undefined;
   if (other.type === "unix") return undefined;
-  if (one.type === "fd") {
-    const socket = one.fd ?? one.fdName;
-    return other.type === "fd" && socket === (other.fd ?? other.fdName) ? `the file descriptor ${socket}` : undefined;
+  const given = chosenSocket(one);
+  const otherGiven = chosenSocket(other);
+  if (given !== undefined && otherGiven !== undefined) {
+    const socket = given.fd ?? given.fdName;
+    return socket === (otherGiven.fd ?? otherGiven.fdName) ? `the file descriptor ${socket}` : undefined;
   }
-  if (other.type === "fd") return undefined;
+  if (given !== undefined || otherGiven !== undefined || one.type === "fd" || other.type === "fd") return undefined;
   // Ports of UDP are others than those of TCP.
   if ((one.type === "quic") !== (other.type === "quic")) return undefined;
   const isShared = one.port === 0 || (one.reusePort && other.reusePort);

@@ -67,14 +67,24 @@ export interface TcpListenerSettings {
   proxies?: string[];
 }
 
-/** A socket that was open before the process started. */
-export interface GivenListenerSettings {
-  name: string;
-  type: "fd";
+/** Which of the sockets that were open before the process started. */
+export interface GivenChoice {
   /** The descriptor's number, from 3 on; undefined when it is named. */
   fd: number | undefined;
   /** What systemd calls it. */
   fdName: string | undefined;
+}
+
+/** Of listeners on a port that may have such a socket. */
+interface MayBeGiven {
+  /** In place of `host`, `interface`, `port` and `reusePort`, which are not looked at then. */
+  given?: GivenChoice;
+}
+
+/** Plain MQTT over such a socket. */
+export interface GivenListenerSettings extends GivenChoice {
+  name: string;
+  type: "fd";
   noDelay: boolean;
   keepAliveSeconds: number;
   /** As of a TCP listener. */
@@ -82,19 +92,19 @@ export interface GivenListenerSettings {
 }
 
 /** MQTT over TLS. */
-export interface TlsListenerSettings extends Omit<TcpListenerSettings, "type"> {
+export interface TlsListenerSettings extends Omit<TcpListenerSettings, "type">, MayBeGiven {
   type: "tls";
   tls: TlsSettings;
 }
 
 /** MQTT over WebSocket. */
-export interface WsListenerSettings extends Omit<TcpListenerSettings, "type"> {
+export interface WsListenerSettings extends Omit<TcpListenerSettings, "type">, MayBeGiven {
   type: "ws";
   webSocket: WebSocketSettings;
 }
 
 /** MQTT over WebSocket over TLS. */
-export interface WssListenerSettings extends Omit<TcpListenerSettings, "type"> {
+export interface WssListenerSettings extends Omit<TcpListenerSettings, "type">, MayBeGiven {
   type: "wss";
   webSocket: WebSocketSettings;
   tls: TlsSettings;

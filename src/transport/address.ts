@@ -1,3 +1,5 @@
+import type { Socket } from "node:net";
+
 /** "127.0.0.1:50312" or "[::1]:50312"; IPv4-mapped addresses as IPv4, the way users write them in rules. */
 export function formatAddress(host: string, port: number): string {
   const plain = unmapped(host);
@@ -12,4 +14,24 @@ export function isLoopback(host: string): boolean {
 
 function unmapped(host: string): string {
   return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(host) ? host.slice("::ffff:".length) : host;
+}
+
+/** Of connections without an address, as those of Unix sockets are. */
+const places = new WeakMap<object, string>();
+
+/** What `placeOf` says of a connection that has no address; nobody else's. */
+export function setPlace(socket: Socket, place: string): void {
+  places.set(socket, place);
+}
+
+/**
+ * Where a connection comes from, which tells it from all others: "192.168.1.7:50312"; "" when the peer is gone. That of TLS
+ * is the one of the connection beneath it, which alone knows it when it is gone, or has no address.
+ */
+export function placeOf(socket: Socket): string {
+  const { remoteAddress, remotePort } = socket;
+  if (remoteAddress !== undefined && remotePort !== undefined) return formatAddress(remoteAddress, remotePort);
+  // Not a public property.
+  const beneath = (socket as { _parent?: Socket | null })._parent ?? undefined;
+  return places.get(socket) ?? (beneath === undefined ? "" : placeOf(beneath));
 }

@@ -24,8 +24,7 @@ export class ForwardedPeers {
    * forwards, be it trusted or not, and not for pages from elsewhere that a browser on this machine shows.
    */
   of(remoteAddress: string, remotePort: number, headers: IncomingHttpHeaders): Pick<Peer, "address" | "local"> {
-    const isForwarded = this.trusted.has(remoteAddress) || PROXY_HEADERS.some((name) => headers[name] !== undefined);
-    const local = isLoopback(remoteAddress) && !isForwarded && isFromHere(headers.origin);
+    const local = isLoopback(remoteAddress) && !this.trusted.has(remoteAddress) && isOfOurOwn(headers);
     const forwarded = headers["x-forwarded-for"] ?? [];
     const hops = (typeof forwarded === "string" ? forwarded : forwarded.join(",")).split(",");
     let host = remoteAddress;
@@ -38,6 +37,16 @@ export class ForwardedPeers {
     }
     return { address, local };
   }
+}
+
+/** As `of` for who comes by a Unix socket at this path. No list of proxies can name it, so what it says of others is not believed. */
+export function unixPeerOf(path: string, headers: IncomingHttpHeaders): Pick<Peer, "address" | "local"> {
+  return { address: path, local: isOfOurOwn(headers) };
+}
+
+/** Of a request from this machine: nothing shows that it is made for somebody elsewhere. */
+function isOfOurOwn(headers: IncomingHttpHeaders): boolean {
+  return PROXY_HEADERS.every((name) => headers[name] === undefined) && isFromHere(headers.origin);
 }
 
 /** "192.168.1.7", "192.168.1.7:5123", "2001:db8::7" or "[2001:db8::7]:5123"; undefined for all else. */

@@ -20,6 +20,9 @@ const RECEIVED = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
 /** The same memory as a plain array: views and copies of a Buffer go through slower methods of its own. */
 const RECEIVED_BYTES = new Uint8Array(RECEIVED.buffer, RECEIVED.byteOffset, RECEIVED.length);
 
+/** What servers did before. */
+const usually = new WeakMap<ServerHandle, ServerHandle["onconnection"]>();
+
 /**
  * Has every socket of a listening `server` read into one buffer, instead of allocating 64 KiB for each read.
  *
@@ -31,6 +34,7 @@ export function shareReads(server: Server, accepted: (socket: Socket) => Reader 
   const handle = (server as unknown as { _handle?: ServerHandle })._handle;
   if (typeof handle?.onconnection !== "function") return false;
   const usual = handle.onconnection;
+  usually.set(handle, usual);
   handle.onconnection = function (error, client) {
     if (error || typeof client?.readStart !== "function") {
       usual.call(this, error, client);
@@ -49,4 +53,11 @@ export function shareReads(server: Server, accepted: (socket: Socket) => Reader 
     reader = accepted(socket);
   };
   return true;
+}
+
+/** Has the sockets that come from now on read as usual, with 'connection' events. */
+export function unshareReads(server: Server): void {
+  const handle = (server as unknown as { _handle?: ServerHandle })._handle;
+  const usual = handle && usually.get(handle);
+  if (handle !== undefined && usual !== undefined) handle.onconnection = usual;
 }

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { Server, TLSSocket } from "node:tls";
 import type { Log } from "../core/ports.ts";
-import { formatAddress } from "./address.ts";
+import { placeOf } from "./address.ts";
 import { pskFailureOf } from "./psk.ts";
 import { type ClientCertificates, codeOf } from "./tls-clients.ts";
 
@@ -122,17 +122,11 @@ export class Handshakes {
   }
 
   private failed(error: NodeJS.ErrnoException, socket: TLSSocket): void {
-    // Where a connection that is gone came from is known to the one beneath it alone. Not a public property.
-    const address = this.shown(placeOf(socket) || placeOf((socket as { _parent?: Socket })._parent ?? socket));
+    const address = this.shown(placeOf(socket));
     const reason = reasonOf(error, socket);
     this.log.info("TLS handshake failed", { listener: this.listener, ...(address !== "" && { address }), reason });
     socket.destroy();
   }
-}
-
-/** "192.168.1.7:50312"; "" when the peer is gone. */
-function placeOf({ remoteAddress, remotePort }: Socket): string {
-  return remoteAddress === undefined || remotePort === undefined ? "" : formatAddress(remoteAddress, remotePort);
 }
 
 function wordsOf(code: string): string {

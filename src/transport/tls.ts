@@ -1,7 +1,8 @@
-import type { AddressInfo, Server as NetServer } from "node:net";
+import type { AddressInfo, Server as NetServer, Socket } from "node:net";
 import type { Server, TLSSocket } from "node:tls";
 import type { Accept, Listener, Log, Peer } from "../core/ports.ts";
 import { formatAddress, isLoopback } from "./address.ts";
+import type { GivenPlace, GivenSocket } from "./given-socket.ts";
 import { StreamLink } from "./link.ts";
 import { ProxyGate, type ProxyOptions } from "./proxy-protocol.ts";
 import { pskIdentityOf } from "./psk.ts";
@@ -22,6 +23,8 @@ export interface TlsListenerOptions {
   host: string;
   /** 0 to 65,535; 0 takes a free one, which `url` tells after `listen`. */
   port: number;
+  /** In place of `host` and `port`, which are not looked at then. */
+  given?: GivenPlace | undefined;
   turn: Turn;
   log: Log;
   /** Opened while this listens. */
@@ -49,6 +52,8 @@ export class TlsListener implements Listener {
   private readonly handshakes: Handshakes;
   private readonly gate: ProxyGate | undefined;
   private server: Server | undefined;
+  private socket: GivenSocket | undefined;
+  private place: string | undefined;
   private host: string;
   private port: number;
   private holdsFiles = false;
@@ -59,12 +64,13 @@ export class TlsListener implements Listener {
     this.name = options.name;
     this.host = options.host;
     this.port = options.port;
+    this.place = options.given?.url;
     this.handshakes = new Handshakes(options.name, options.handshakesMax ?? HANDSHAKES_MAX, options.log);
     this.gate = options.proxy && new ProxyGate(options.proxy, options.turn);
   }
 
   get url(): string {
-    return `tls://${formatAddress(this.host, this.port)}`;
+    return this.place ?? `tls://${formatAddress(this.host, this.port)}`;
   }
 
   async listen(accept: Accept): Promise<void> {
@@ -73,26 +79,36 @@ export class TlsListener implements Listener {
     await options.files.open();
     this.holdsFiles = true;
     let server: Server;
+    let given: GivenSocket | undefined;
     try {
-      server = await this.bindAnyway();
+      given = await options.given?.take(this.gate !== undefined);
+      server = given === undefined ? await this.bindAnyway() : await make(options);
     } catch (error) {
+      given?.release();
       this.letGoOfFiles();
       throw error;
     }
-    const bound = server.address() as AddressInfo;
-    this.host = bound.address;
-    this.port = bound.port;
+    if (given === undefined) {
+      const bound = server.address() as AddressInfo;
+      this.host = bound.address;
+      this.port = bound.port;
+    } else this.place = given.url("tls");
     if (this.closed) {
       server.close();
+      given?.release();
       this.letGoOfFiles();
       return;
     }
     this.server = server;
+    this.socket = given;
     options.files.attach(server);
-    this.handshakes.follow(server, options.files.clients, this.gate?.shown);
+    const path = given?.path;
+    this.handshakes.follow(server, options.files.clients, path === undefined ? this.gate?.shown : () => path);
     this.gate?.guard(server);
     server.on("error", (error) => options.onError?.(error));
-    server.on("secureConnection", (socket) => this.accepted(socket, accept));
+    server.on("secureConnection", (socket) => this.accepted(socket, path, accept));
+    const connected = (socket: Socket): void => void server.emit("connection", socket);
+    given?.serve({ ...options, allowHalfOpen: false, shared: undefined, connected });
   }
 
   async close(): Promise<void> {
@@ -101,6 +117,8 @@ export class TlsListener implements Listener {
     if (this.server !== undefined) this.letGoOfFiles();
     this.server?.close();
     this.server = undefined;
+    this.socket?.release();
+    this.socket = undefined;
     this.handshakes.close();
     this.gate?.close();
   }
@@ -121,20 +139,18 @@ export class TlsListener implements Listener {
     this.holdsFiles = false;
   }
 
-  private accepted(socket: TLSSocket, accept: Accept): void {
-    const { remoteAddress, remotePort } = socket;
-    if (remoteAddress === undefined || remotePort === undefined || socket.destroyed || this.closed) {
+  /** `path`: of a Unix socket. */
+  private accepted(socket: TLSSocket, path: string | undefined, accept: Accept): void {
+    const end = path === undefined ? this.endOf(socket) : { address: path, local: true };
+    if (end === undefined || socket.destroyed || this.closed) {
       // Gone again before we looked, or its certificate does not count, or we are gone.
       socket.destroy();
       return;
     }
     const certificate = this.options.files.clients.of(socket);
     const pskIdentity = pskIdentityOf(socket);
-    const origin = this.gate?.originOf(remoteAddress, remotePort);
-    const { host, port, local } = origin ?? { host: remoteAddress, port: remotePort, local: isLoopback(remoteAddress) };
     const peer: Peer = {
-      address: formatAddress(host, port),
-      local,
+      ...end,
       listener: this.name,
       transport: "tls",
       ...(certificate !== undefined && { certificate }),
@@ -146,18 +162,30 @@ export class TlsListener implements Listener {
     link.open(accept);
     socket.on("data", (chunk: Buffer) => link.receive(chunk, 0, chunk.length));
   }
+
+  /** Who is at the far end, behind proxies too; undefined: nobody any more. */
+  private endOf({ remoteAddress, remotePort }: TLSSocket): Pick<Peer, "address" | "local"> | undefined {
+    if (remoteAddress === undefined || remotePort === undefined) return undefined;
+    const origin = this.gate?.originOf(remoteAddress, remotePort);
+    const { host, port, local } = origin ?? { host: remoteAddress, port: remotePort, local: isLoopback(remoteAddress) };
+    return { address: formatAddress(host, port), local };
+  }
 }
 
-async function bind(host: string, options: TlsListenerOptions): Promise<Server> {
-  const { files, port, handshakeMs, noDelay, keepAliveSeconds = 0, reusePort = false } = options;
+async function make({ files, handshakeMs, noDelay, keepAliveSeconds = 0 }: TlsListenerOptions): Promise<Server> {
   // Slow to load, and mostly not needed.
   const { createServer } = await import("node:tls");
-  const server = createServer({
+  return createServer({
     ...files.serverOptions(),
     handshakeTimeout: handshakeMs ?? HANDSHAKE_MS,
     noDelay: noDelay !== false,
     ...(keepAliveSeconds > 0 && { keepAlive: true, keepAliveInitialDelay: keepAliveSeconds * 1000 }),
   });
+}
+
+async function bind(host: string, options: TlsListenerOptions): Promise<Server> {
+  const { port, reusePort = false } = options;
+  const server = await make(options);
   return await new Promise((resolve, reject) => {
     server.once("error", reject);
     (server as NetServer).listen({ host, port, backlog: BACKLOG, reusePort }, () => {

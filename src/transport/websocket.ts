@@ -2,8 +2,9 @@ import type { IncomingMessage, Server, ServerOptions } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
 import type { Accept, Listener, Log, Peer } from "../core/ports.ts";
-import { formatAddress } from "./address.ts";
-import { ForwardedPeers } from "./forwarded.ts";
+import { formatAddress, placeOf } from "./address.ts";
+import { ForwardedPeers, unixPeerOf } from "./forwarded.ts";
+import type { GivenPlace, GivenSocket } from "./given-socket.ts";
 import { ProxyGate, type ProxyOptions } from "./proxy-protocol.ts";
 import { pskIdentityOf } from "./psk.ts";
 import { type Reader, shareReads } from "./shared-read.ts";
@@ -52,6 +53,8 @@ export interface WebSocketListenerOptions {
   host: string;
   /** 0 to 65,535; 0 takes a free one, which `url` tells after `listen`. */
   port: number;
+  /** In place of `host` and `port`, which are not looked at then. */
+  given?: GivenPlace | undefined;
   turn: Turn;
   /** Path of the URL; without one it is "/mqtt", and "/" is taken too. */
   path?: string | undefined;
@@ -93,9 +96,12 @@ export class WebSocketListener implements Listener {
   private readonly readers = new WeakMap<Socket, Reader>();
   private readonly handshakes: Handshakes | undefined;
   private server: Server | undefined;
+  private socket: GivenSocket | undefined;
   private pings: NodeJS.Timeout | undefined;
   private host: string;
   private port: number;
+  /** In place of host and port. */
+  private givenUrl: string | undefined;
   private closed = false;
 
   /** Throws a RangeError for what is no trusted proxy's address. */
@@ -105,6 +111,7 @@ export class WebSocketListener implements Listener {
     this.name = name;
     this.host = host;
     this.port = port;
+    this.givenUrl = options.given?.url;
     this.place = { paths: path === undefined ? [DEFAULT_PATH, "/"] : [path], origins };
     this.peers = new ForwardedPeers(trustedProxies);
     this.gate = options.proxy && new ProxyGate(options.proxy, options.turn);
@@ -112,32 +119,43 @@ export class WebSocketListener implements Listener {
   }
 
   get url(): string {
-    const scheme = this.options.tls === undefined ? "ws" : "wss";
-    return `${scheme}://${formatAddress(this.host, this.port)}${this.place.paths[0]}`;
+    return this.givenUrl ?? `${this.scheme}://${formatAddress(this.host, this.port)}${this.place.paths[0]}`;
+  }
+
+  private get scheme(): "ws" | "wss" {
+    return this.options.tls === undefined ? "ws" : "wss";
   }
 
   async listen(accept: Accept): Promise<void> {
-    const { host, tls, onError } = this.options;
+    const { tls, given, noDelay, keepAliveSeconds, onError } = this.options;
     this.closed = false;
     await tls?.files.open();
-    const server = await this.bind(host).catch(async (error: NodeJS.ErrnoException) => {
-      const fallback = fallbackHost(host, error);
-      if (fallback !== undefined) return this.bind(fallback);
+    try {
+      this.socket = await given?.take(this.gate !== undefined);
+      this.server = this.socket === undefined ? await this.bindAnyway() : await this.make();
+    } catch (error) {
+      this.socket?.release();
+      this.socket = undefined;
       tls?.files.close();
-      throw explain(error, this.url);
-    });
-    const bound = server.address() as AddressInfo;
-    this.host = bound.address;
-    this.port = bound.port;
-    this.server = server;
+      throw error;
+    }
+    const { server, socket } = this;
+    if (socket === undefined) {
+      const bound = server.address() as AddressInfo;
+      this.host = bound.address;
+      this.port = bound.port;
+    } else this.givenUrl = socket.url(this.scheme, this.place.paths[0]);
     if (this.closed) {
       await this.close();
       return;
     }
-    if (tls === undefined && this.gate === undefined) this.shareReads(server);
+    const shared =
+      tls === undefined && this.gate === undefined ? (client: Socket) => this.readShared(client, server) : undefined;
     if (tls !== undefined) {
+      const path = socket?.path;
+      const shown = path === undefined ? this.gate?.shown : () => path;
       tls.files.attach(server as unknown as TlsServer);
-      this.handshakes?.follow(server as unknown as TlsServer, tls.files.clients, this.gate?.shown);
+      this.handshakes?.follow(server as unknown as TlsServer, tls.files.clients, shown);
     }
     server.prependListener("connection", (socket: Socket) => this.begun(socket));
     this.gate?.guard(server);
@@ -145,6 +163,11 @@ export class WebSocketListener implements Listener {
     server.on("request", (request) => refuse(request.socket, plainAnswer(request, this.place)));
     server.on("upgrade", (request, socket, head) => this.asked(request, socket as Socket, head, accept));
     this.pings = setInterval(() => this.ping(), PING_MS).unref();
+    const connected = (client: Socket): void => void server.emit("connection", client);
+    // As those that node:http and node:https accept themselves.
+    const allowHalfOpen = tls === undefined;
+    if (socket !== undefined) socket.serve({ noDelay, keepAliveSeconds, allowHalfOpen, shared, connected, onError });
+    else if (shared !== undefined) this.shareReads(server, shared);
   }
 
   /** Connections that have not become a WebSocket yet are closed too; the others get 1001 when they are ended. */
@@ -155,13 +178,26 @@ export class WebSocketListener implements Listener {
     this.server = undefined;
     this.stopPings();
     server.close();
+    this.socket?.release();
+    this.socket = undefined;
     for (const socket of this.pending.values()) socket.destroy();
     this.gate?.close();
     this.options.tls?.files.close();
   }
 
-  private async bind(host: string): Promise<Server> {
-    const { port, reusePort = false, noDelay = true, keepAliveSeconds = 0, tls } = this.options;
+  private async bindAnyway(): Promise<Server> {
+    const { host } = this.options;
+    try {
+      return await this.bind(host);
+    } catch (error) {
+      const fallback = fallbackHost(host, error as NodeJS.ErrnoException);
+      if (fallback === undefined) throw explain(error as NodeJS.ErrnoException, this.url);
+      return await this.bind(fallback);
+    }
+  }
+
+  private async make(): Promise<Server> {
+    const { noDelay = true, keepAliveSeconds = 0, tls } = this.options;
     // Most brokers have no such listener, and what it needs takes a while to load.
     const options: ServerOptions = {
       noDelay,
@@ -172,10 +208,13 @@ export class WebSocketListener implements Listener {
       headersTimeout: 0,
       requestTimeout: 0,
     };
-    const server =
-      tls === undefined
-        ? (await import("node:http")).createServer(options)
-        : (await import("node:https")).createServer({ ...options, ...tls.files.serverOptions(["http/1.1"]) });
+    if (tls === undefined) return (await import("node:http")).createServer(options);
+    return (await import("node:https")).createServer({ ...options, ...tls.files.serverOptions(["http/1.1"]) });
+  }
+
+  private async bind(host: string): Promise<Server> {
+    const { port, reusePort = false } = this.options;
+    const server = await this.make();
     return new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host, port, backlog: BACKLOG, reusePort }, () => {
@@ -185,34 +224,38 @@ export class WebSocketListener implements Listener {
     });
   }
 
-  /** What the HTTP server reads, it reads in a way of its own: only a WebSocket's bytes come to the reader. */
-  private shareReads(server: Server): void {
+  private shareReads(server: Server, accepted: (socket: Socket) => Reader): void {
     const { noDelay = true, keepAliveSeconds = 0 } = this.options;
     shareReads(server, (socket) => {
       if (noDelay) socket.setNoDelay(true);
       if (keepAliveSeconds > 0) socket.setKeepAlive(true, keepAliveSeconds * 1000);
-      const reader: Reader = { receive: (bytes, start, end) => socket.push(Buffer.from(bytes.slice(start, end))) };
-      this.readers.set(socket, reader);
-      server.emit("connection", socket);
-      return reader;
+      return accepted(socket);
     });
   }
 
+  /** What the HTTP server reads, it reads in a way of its own: only a WebSocket's bytes come to the reader. */
+  private readShared(socket: Socket, server: Server): Reader {
+    const reader: Reader = { receive: (bytes, start, end) => socket.push(Buffer.from(bytes.slice(start, end))) };
+    this.readers.set(socket, reader);
+    server.emit("connection", socket);
+    return reader;
+  }
+
   private begun(socket: Socket): void {
-    const { remoteAddress, remotePort } = socket;
     const { handshakesMax = HANDSHAKES_MAX, handshakeMs = HANDSHAKE_MS, onRefused } = this.options;
+    const place = placeOf(socket);
     // Gone again before we looked.
-    if (remoteAddress === undefined || remotePort === undefined) return;
-    const place = formatAddress(remoteAddress, remotePort);
+    if (place === "") return;
+    const shown = this.socket?.path ?? place;
     if (this.pending.size >= handshakesMax) {
-      onRefused?.(place, "too many clients are on their way to a WebSocket");
+      onRefused?.(shown, "too many clients are on their way to a WebSocket");
       socket.destroy();
       return;
     }
     this.pending.set(place, socket);
     const deadline = setTimeout(() => {
       if (this.pending.get(place) !== socket) return;
-      onRefused?.(place, `it has not asked for a WebSocket within ${handshakeMs} ms`);
+      onRefused?.(shown, `it has not asked for a WebSocket within ${handshakeMs} ms`);
       socket.destroy();
     }, handshakeMs).unref();
     socket.once("close", () => {
@@ -222,14 +265,12 @@ export class WebSocketListener implements Listener {
   }
 
   private asked(request: IncomingMessage, socket: Socket, head: Buffer, accept: Accept): void {
-    const { remoteAddress, remotePort } = socket;
+    const origin = this.originOf(socket, request);
     // Gone again before we looked.
-    if (remoteAddress === undefined || remotePort === undefined || this.closed) {
+    if (origin === undefined || this.closed) {
       socket.destroy();
       return;
     }
-    const behind = this.gate?.originOf(remoteAddress, remotePort);
-    const origin = this.peers.of(behind?.host ?? remoteAddress, behind?.port ?? remotePort, request.headers);
     const refusal = refusalOf(request, this.place);
     if (refusal !== undefined) {
       this.options.onRefused?.(origin.address, refusal.reason);
@@ -240,13 +281,12 @@ export class WebSocketListener implements Listener {
     const pskIdentity = pskIdentityOf(socket);
     const peer: Peer = {
       ...origin,
-      local: origin.local && behind?.local !== false,
       listener: this.name,
       transport: this.options.tls === undefined ? "websocket" : "websocket-tls",
       ...(certificate !== undefined && { certificate }),
       ...(pskIdentity !== undefined && { pskIdentity }),
     };
-    this.pending.delete(formatAddress(remoteAddress, remotePort));
+    this.pending.delete(placeOf(socket));
     socket.write(acceptanceText(request));
     const stream = new WebSocketStream(socket, this.options.maxPayload ?? MESSAGE_BYTES_MAX);
     this.streams.add(stream);
@@ -262,6 +302,17 @@ export class WebSocketListener implements Listener {
     else reader.receive = (bytes, start, end) => stream.takeBytes(bytes, start, end);
     if (head.length > 0) stream.takeBytes(head, 0, head.length);
     socket.resume();
+  }
+
+  /** Who is at the far end, behind proxies too; undefined: nobody any more. */
+  private originOf(socket: Socket, { headers }: IncomingMessage): Pick<Peer, "address" | "local"> | undefined {
+    const path = this.socket?.path;
+    if (path !== undefined) return unixPeerOf(path, headers);
+    const { remoteAddress, remotePort } = socket;
+    if (remoteAddress === undefined || remotePort === undefined) return undefined;
+    const behind = this.gate?.originOf(remoteAddress, remotePort);
+    const origin = this.peers.of(behind?.host ?? remoteAddress, behind?.port ?? remotePort, headers);
+    return { ...origin, local: origin.local && behind?.local !== false };
   }
 
   /** Those who are connected when the listener closes stay, and are asked on. */

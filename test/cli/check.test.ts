@@ -33,6 +33,18 @@ test("check says what would listen", async () => {
   ]);
 });
 
+test("check names the sockets that it is to be given", async () => {
+  const text =
+    "{ listeners: [{ type: 'fd', fd: 3 }, { type: 'ws', fdName: 'web' }, { type: 'ws', fd: 5, path: '/a' }] }";
+  const [code, output] = await run([], { "/base/mqtt-broker.json5": text });
+  assert.equal(code, 0);
+  assert.deepEqual(output.split("\n").slice(2, 5), [
+    "Would listen on fd:3",
+    "Would listen on ws+fd:web:/mqtt",
+    "Would listen on ws+fd:5:/a",
+  ]);
+});
+
 for (const [store, lines] of [
   ["type: 'memory', durability: 'never'", ["Storage: memory, nothing outlives the process"]],
   [

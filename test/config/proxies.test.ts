@@ -37,6 +37,18 @@ for (const [entry, expected] of [
   ["{ type: 'fd', fd: 3, fdName: 'mqtt' }", "1:15: A listener of type fd needs either fd or fdName"],
   ["{ type: 'fd', fd: 2, fdName: 'a' }", "1:33: listeners[0].fd must be a whole number from 3 to 65,535, not 2"],
   ["{ type: 'fd', fd: 3 }, { type: 'fd', fd: 3 }", "1:38: Two listeners have the file descriptor 3"],
+  ["{ type: 'ws', fd: 3, fdName: 'a' }", "1:15: A listener of type ws can have fd or fdName, not both"],
+  [
+    "{ type: 'ws', fd: 3, host: '::', port: 8083, reusePort: true }",
+    "1:15: A listener on a given socket (fd) cannot have host and port and reusePort: who opened the socket has said where it listens",
+  ],
+  [
+    "{ type: 'ws', fdName: 'a', interface: 'eth0' }",
+    "1:15: A listener on a given socket (fdName) cannot have interface: who opened the socket has said where it listens",
+  ],
+  ["{ fd: 3 }", "1:21: listeners[0].fd is for listeners of type fd or tls or wss or ws; this one is of type tcp"],
+  ["{ type: 'ws', fd: 3 }, { type: 'fd', fd: 3 }", "1:38: Two listeners have the file descriptor 3"],
+  ["{ type: 'fd', fdName: 'a' }, { type: 'ws', fdName: 'a' }", "1:44: Two listeners have the file descriptor a"],
   ["{ type: 'fd', fdName: 'a' }, { type: 'fd', fdName: 'a' }", "1:44: Two listeners have the file descriptor a"],
 ] as const) {
   test(`listeners: [${entry}] is refused`, async () => {
@@ -93,11 +105,28 @@ test("listeners: given descriptors have a number or a name, and the socket optio
   ]);
 });
 
+test("listeners: tls, ws and wss have given descriptors in place of host and port, each its own", async () => {
+  const tls = "tls: { certificates: ['a'], keys: ['b'] }";
+  const given = ["tls", "ws", "wss"].map((type, index) => `{ type: '${type}', fd: ${index + 3} }`);
+  const text = `{ ${tls}, listeners: [${given}, { type: 'ws', fdName: '3', name: 'web' }, { type: 'ws' }] }`;
+  const { listeners } = await settingsOf([], { [MAIN]: text });
+  assert.deepEqual(
+    listeners.map((listener) => [listener.name, "given" in listener ? listener.given : undefined]),
+    [
+      ["tls", { fd: 3, fdName: undefined }],
+      ["ws", { fd: 4, fdName: undefined }],
+      ["wss", { fd: 5, fdName: undefined }],
+      ["web", { fd: undefined, fdName: "3" }],
+      ["ws-2", undefined],
+    ],
+  );
+});
+
 test("listeners: a socket of systemd that nobody serves is warned of, with its name and what to do", async () => {
-  const environment = { LISTEN_PID: String(process.pid), LISTEN_FDS: "3", LISTEN_FDNAMES: "mqtt:tls:web" };
-  const text = "{ listeners: [{ type: 'fd', fd: 3 }, { type: 'fd', fdName: 'web' }] }";
+  const environment = { LISTEN_PID: String(process.pid), LISTEN_FDS: "4", LISTEN_FDNAMES: "mqtt:tls:web:secure" };
+  const text = "{ listeners: [{ type: 'fd', fd: 3 }, { type: 'ws', fdName: 'web' }, { type: 'ws', fd: 6 }] }";
   assert.deepEqual((await settingsOf([], { [MAIN]: text }, environment)).warnings, [
-    'LISTEN_FDS: the socket "tls" (file descriptor 4) was handed over, and no listener uses it, so its clients wait in vain: add { type: "fd", fd: 4 } to listeners, or stop its .socket unit',
+    'LISTEN_FDS: the socket "tls" (file descriptor 4) was handed over, and no listener uses it, so its clients wait in vain: add { type: "fd", fd: 4 } to listeners (or type "tls", "ws" or "wss"), or stop its .socket unit',
   ]);
   assert.deepEqual((await settingsOf([], {}, environment)).warnings, []);
 });

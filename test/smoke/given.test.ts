@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
-import { withSockets } from "../support/given-sockets.ts";
+import { placesIn, withSockets } from "../support/given-sockets.ts";
 import { connect as connectTcp } from "../support/raw-client.ts";
 import { emptyFolder, type Running, startProgram } from "./program.ts";
 
@@ -30,9 +30,8 @@ async function answer(socket: Socket, length: number): Promise<string> {
 
 /** The ports or paths that were opened for it, in their order. */
 async function opened(program: Running, count: number): Promise<string[]> {
-  const places = () => [...program.stdout.matchAll(/^opened (?:127\.0\.0\.1:)?(.+)$/gm)].map((match) => match[1]!);
-  await program.until(() => places().length === count, `${count} sockets`);
-  return places();
+  await program.until(() => placesIn(program.stdout).length === count, `${count} sockets`);
+  return placesIn(program.stdout);
 }
 
 function listening(program: Running): unknown[] {

@@ -32,3 +32,8 @@ export function withSockets(
 ): string[] {
   return ["python3", "-c", SCRIPT, addresses.join(","), names.join(":"), hold ? "hold" : "go"];
 }
+
+/** The ports or paths that were said to be open, in their order. */
+export function placesIn(stdout: string): string[] {
+  return [...stdout.matchAll(/^opened (?:127\.0\.0\.1:)?(.+)$/gm)].map((match) => match[1]!);
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ForwardedPeers } from "../../src/transport/forwarded.ts";
+import { ForwardedPeers, unixPeerOf } from "../../src/transport/forwarded.ts";
 
 const TRUSTED = ["127.0.0.1", "10.0.0.0/8", "2001:db8:1::/48"];
 
@@ -62,6 +62,20 @@ describe("ForwardedPeers", () => {
         name: "RangeError",
         message: `${JSON.stringify(text)} is no address and no network such as 10.0.0.0/8`,
       });
+    });
+  }
+});
+
+describe("unixPeerOf()", () => {
+  for (const [headers, local] of [
+    [{}, true],
+    [{ origin: "http://localhost:8080" }, true],
+    [{ origin: "https://example.org" }, false],
+    [{ "x-forwarded-for": "127.0.0.1" }, false],
+    [{ via: "1.1 proxy" }, false],
+  ] as const) {
+    it(`${JSON.stringify(headers)} is ${local ? "" : "not "}of this machine`, () => {
+      assert.deepEqual(unixPeerOf("/run/web.sock", headers), { address: "/run/web.sock", local });
     });
   }
 });
