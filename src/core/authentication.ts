@@ -1,9 +1,12 @@
 import { PacketType } from "../codec/constants.ts";
 import type { Auth, AuthProperties, Connect } from "../codec/packet.ts";
 import { ProtocolError, ReasonCode } from "../codec/reason.ts";
-import { establish, refuseConnection } from "./connect.ts";
-import { type Connection, ConnectionState } from "./connection.ts";
+import { refuseConnection } from "./connack.ts";
+import type { Connection } from "./connection.ts";
+import { ConnectionState } from "./connection-state.ts";
+import { establish } from "./establish.ts";
 import { type AuthAnswer, Refusal } from "./hooks.ts";
+import { waitFor } from "./reading.ts";
 import { connackCode, disconnectCode } from "./reason-mapping.ts";
 import { sendPacket } from "./send.ts";
 
@@ -62,7 +65,7 @@ function ask(connection: Connection, packet: Connect | Auth): void {
     proceed(connection, answer);
     return;
   }
-  broker.wait(
+  waitFor(
     connection,
     answer,
     (later) => proceed(connection, later),

@@ -9,6 +9,7 @@ import type { Client } from "./client.ts";
 import { CLOSED_BY_CLIENT, Connection } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Deadlines } from "./deadlines.ts";
+import { receiveAllowed } from "./dispatch.ts";
 import { type Entrance, NO_ENTRANCE } from "./entrance.ts";
 import { type Hook, Hooks } from "./hooks.ts";
 import { InlineClient } from "./inline.ts";
@@ -230,28 +231,6 @@ export class Broker {
     this.world.schedule(dueMs);
   }
 
-  /** Waits for a hook or an access decision on behalf of one connection, which reads nothing meanwhile. */
-  wait<T>(connection: Connection, promise: Promise<T>, then: (value: T) => void, failed: () => void): void {
-    connection.awaitAnswer();
-    const goOn = (next: () => void): void => {
-      this.turn();
-      connection.whenAnswered(next);
-      this.reschedule();
-    };
-    promise.then(
-      (value) => goOn(() => then(value)),
-      (error: unknown) => {
-        if (!this.stopping) {
-          this.log.error("No answer for a connection that waits", {
-            ...connection.client.logFields(),
-            reason: error instanceof Error ? (error.stack ?? error.message) : String(error),
-          });
-        }
-        goOn(failed);
-      },
-    );
-  }
-
   sessionKey(clientId: string, userName: string | undefined): string {
     if (this.options.sessionKey === "client" || userName === undefined) return clientId;
     // U+0000 is in no MQTT string, so the two parts cannot be mistaken.
@@ -389,7 +368,7 @@ export class Broker {
       throw new Error(`Cannot inject a packet for ${JSON.stringify(clientId)}: not connected`);
     const received = asReceived(packet, connection.protocolVersion);
     try {
-      connection.receiveAllowed(received);
+      receiveAllowed(connection, received);
     } catch (error) {
       connection.fail(error);
       throw error;

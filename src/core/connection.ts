@@ -1,9 +1,9 @@
 import { ackIdentifier } from "../codec/ack.ts";
 import { decodePacket } from "../codec/codec.ts";
 import { UnsupportedVersion } from "../codec/connect.ts";
-import { PACKET_NAMES, PacketType, type ProtocolVersion } from "../codec/constants.ts";
+import { PacketType, type ProtocolVersion } from "../codec/constants.ts";
 import { type FrameSink, FrameSplitter } from "../codec/frame.ts";
-import type { Disconnect, Packet, Publish, Will } from "../codec/packet.ts";
+import type { Packet, Will } from "../codec/packet.ts";
 import { decodePublish } from "../codec/publish.ts";
 import {
   type DisconnectReasonCode,
@@ -14,67 +14,38 @@ import {
   reasonText,
 } from "../codec/reason.ts";
 import type { Verdict } from "./access.ts";
-import { type Authentication, handleAuth } from "./authentication.ts";
+import { handleAck } from "./acknowledgements.ts";
+import type { Authentication } from "./authentication.ts";
 import type { Broker } from "./broker.ts";
 import type { Budget } from "./budget.ts";
 import { Client } from "./client.ts";
-import { handleConnect, refuseConnection, refuseMalformedConnect } from "./connect.ts";
+import { refuseConnection, refuseMalformedConnect } from "./connack.ts";
+import { allows, ConnectionState, refuseType } from "./connection-state.ts";
 import type { Timed } from "./deadlines.ts";
+import { dispatch, receive } from "./dispatch.ts";
 import type { Entrance } from "./entrance.ts";
-import { Refusal } from "./hooks.ts";
+import type { Refusal } from "./hooks.ts";
 import type { DurableWaiter } from "./journal.ts";
 import type { Mount } from "./mount.ts";
 import { Parked } from "./parked.ts";
 import type { Link, LinkHandler } from "./ports.ts";
 import { handlePublish } from "./publish.ts";
 import type { RateMeter } from "./rate-meter.ts";
+import { limitReading, readAfterDrain } from "./reading.ts";
 import { connackCode, disconnectCode } from "./reason-mapping.ts";
 import type { Route } from "./router.ts";
-import { type AckType, sendAck, sendPacket, sendPingresp, tracePacket } from "./send.ts";
+import { type AckType, sendAck, sendPacket, sendPingresp } from "./send.ts";
 import type { Session } from "./session.ts";
-import { handleSubscribe, handleUnsubscribe } from "./subscribe.ts";
 import type { Terms } from "./terms.ts";
 import { IncomingAliases, type OutgoingAliases } from "./topic-alias.ts";
-
-/** Where a connection stands, §4.1 and §4.12. */
-export const ConnectionState = { AwaitConnect: 0, Authenticating: 1, Connected: 2, Closed: 3, Opening: 4 } as const;
-export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
-
-const bits = (...types: PacketType[]): number => types.reduce((all, type) => all | (1 << type), 0);
-
-/** The packets a client may send in each state, as bits by type. Anything else is a Protocol Error. */
-const ALLOWED: readonly number[] = [
-  // 5.0 [MQTT-3.1.0-1]: CONNECT comes first.
-  bits(PacketType.CONNECT),
-  // 5.0 [MQTT-3.1.2-30]: before CONNACK only AUTH and DISCONNECT.
-  bits(PacketType.AUTH, PacketType.DISCONNECT),
-  bits(
-    PacketType.PUBLISH,
-    PacketType.PUBACK,
-    PacketType.PUBREC,
-    PacketType.PUBREL,
-    PacketType.PUBCOMP,
-    PacketType.SUBSCRIBE,
-    PacketType.UNSUBSCRIBE,
-    PacketType.PINGREQ,
-    PacketType.DISCONNECT,
-    PacketType.AUTH,
-  ),
-  0,
-  // Its session waits for the disk; nothing is read meanwhile.
-  0,
-];
 
 /** Receivers of a topic that a connection remembers by itself; the route to more costs more than finding it again. */
 const LAST_ROUTE_TARGETS_MAX = 16;
 
-/** Output beyond the budget for messages can only be answers: then we stop reading until the peer takes them. */
-const ANSWER_BYTES_MAX = 64 * 1024;
-
 /** Why a connection ended that simply ended. */
 export const CLOSED_BY_CLIENT = "closed by the client";
 
-/** One network connection: takes its bytes apart, knows what is allowed when, and ends it properly. */
+/** One network connection: takes its bytes apart, tells its client when it may, keeps its deadlines, and ends it properly. */
 export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter {
   heapIndex = -1;
   dueMs = 0;
@@ -133,10 +104,13 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
   private judgedGeneration = -1;
   private lastRoute: Route | undefined = undefined;
   private lastRouteName = "";
-  private lastReceivedMs: number;
-  private readingPaused = false;
-  private waits = false;
-  private held = false;
+  lastReceivedMs: number;
+  /** It is not read from, since the peer does not read or the store cannot keep up. */
+  readingPaused = false;
+  /** It waits for an answer, and handles nothing meanwhile. */
+  waits = false;
+  /** It handles nothing until its rate allows more. */
+  held = false;
   private stalledSinceMs = 0;
   private stalledAtBytes = 0;
   /** When its right to be here ends, as that of a token does. */
@@ -172,8 +146,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     } catch (error) {
       this.fail(error);
     }
-    this.limitAnswers();
-    this.limitJournal();
+    limitReading(this);
     broker.reschedule();
   }
 
@@ -181,11 +154,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     this.broker.turn();
     this.pendingPackets = 0;
     this.stalledSinceMs = 0;
-    if (this.readingPaused) {
-      this.readingPaused = false;
-      this.lastReceivedMs = this.broker.nowMs;
-      if (!this.waits && !this.held) this.link.resumeReading();
-    }
+    readAfterDrain(this);
     if (this.state === ConnectionState.Connected) this.session.delivery.pump();
     this.broker.reschedule();
   }
@@ -201,11 +170,11 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     const type = (bytes[start] as number) >> 4;
     broker.counters.packetsReceived++;
     this.lastReceivedMs = broker.nowMs;
-    if (!this.allows(type)) this.refuseType(type);
+    if (!allows(this.state, type)) refuseType(this.state, type);
     if (broker.stopping && type === PacketType.PUBLISH) return;
     if (this.meter !== undefined) this.meter.packetBytes = end - start;
     if (broker.watchesPackets) {
-      this.receive(decodePacket(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames));
+      receive(this, decodePacket(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames));
       return;
     }
     // The packets of the hot path are handled without building an object where they need none.
@@ -219,7 +188,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     if (type >= PacketType.PUBACK && type <= PacketType.PUBCOMP) {
       const packetIdentifier = ackIdentifier(bytes, bodyStart, end, this.protocolVersion);
       if (packetIdentifier > 0) {
-        this.handleAck(type as AckType, packetIdentifier, ReasonCode.Success);
+        handleAck(this, type as AckType, packetIdentifier, ReasonCode.Success);
         return;
       }
     }
@@ -227,122 +196,7 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
       sendPingresp(this);
       return;
     }
-    this.handle(decodePacket(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames));
-  }
-
-  /** As `receive`, for a packet that nobody has asked about yet whether it may come now. */
-  receiveAllowed(packet: Packet): void {
-    if (!this.allows(packet.type)) this.refuseType(packet.type);
-    this.receive(packet);
-  }
-
-  /** A decoded packet on its way through the hooks of reading: off the wire while somebody watches, or injected. */
-  receive(packet: Packet): void {
-    const { broker } = this;
-    tracePacket(this, "received", packet);
-    let accepted = packet;
-    if (broker.hooks.present.onPacketRead) {
-      const verdict = broker.hooks.pass("onPacketRead", packet, (hook, value) =>
-        hook.onPacketRead!(this.client, value),
-      );
-      if (verdict instanceof Refusal) {
-        throw new ProtocolError(disconnectCode(verdict.reasonCode), "", verdict.reasonString ?? "Refused by a hook");
-      }
-      accepted = verdict as Packet;
-    }
-    if (accepted.type === PacketType.PUBLISH) {
-      broker.counters.publishReceived++;
-      broker.counters.publishBytesReceived += accepted.payloadLength;
-    }
-    let failure: Error | undefined;
-    try {
-      this.handle(accepted);
-    } catch (error) {
-      failure = error instanceof Error ? error : new Error(String(error));
-      throw error;
-    } finally {
-      if (broker.hooks.present.onPacketProcessed) {
-        broker.hooks.notify("onPacketProcessed", this.client, accepted, failure);
-      }
-    }
-  }
-
-  private handle(packet: Packet): void {
-    switch (packet.type) {
-      case PacketType.CONNECT:
-        handleConnect(this, packet);
-        return;
-      case PacketType.PUBLISH:
-        handlePublish(this, packet as Publish);
-        return;
-      case PacketType.PUBACK:
-      case PacketType.PUBREC:
-      case PacketType.PUBREL:
-      case PacketType.PUBCOMP:
-        this.handleAck(packet.type, packet.packetIdentifier, packet.reasonCode);
-        return;
-      case PacketType.SUBSCRIBE:
-        handleSubscribe(this, packet);
-        return;
-      case PacketType.UNSUBSCRIBE:
-        handleUnsubscribe(this, packet);
-        return;
-      case PacketType.PINGREQ:
-        sendPingresp(this);
-        return;
-      case PacketType.DISCONNECT:
-        this.handleDisconnect(packet);
-        return;
-      case PacketType.AUTH:
-        handleAuth(this, packet);
-        return;
-      default:
-        this.refuseType(packet.type);
-    }
-  }
-
-  private handleAck(type: AckType, packetIdentifier: number, reasonCode: PubackReasonCode | PubrelReasonCode): void {
-    const { session, broker } = this;
-    const { delivery } = session;
-    if (type === PacketType.PUBACK) delivery.onPuback(packetIdentifier, reasonCode as PubackReasonCode);
-    else if (type === PacketType.PUBREC) delivery.onPubrec(this, packetIdentifier, reasonCode as PubackReasonCode);
-    else if (type === PacketType.PUBCOMP) delivery.onPubcomp(packetIdentifier);
-    else {
-      // 5.0 [MQTT-4.3.3-11]: PUBCOMP answers every PUBREL; the code tells that we did not know the identifier. That is no
-      // error during recovery, 5.0 §3.7.2.1, when our PUBCOMP was lost, but clients exist that report it as one. Clients
-      // send again in order, so recovery is over with the first that we do know.
-      const known = session.incoming?.delete(packetIdentifier) === true;
-      if (known && this.unreleased > 0) this.unreleased--;
-      const code = known || this.recovering ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound;
-      if (known) this.recovering = false;
-      // PUBCOMP lets the client use the identifier for another message, so ours must be gone for good, or that message
-      // would be taken for the old one after a restart.
-      let sequence = 0;
-      if (session.stored) {
-        if (known) broker.archive!.incomingRemoved(session, packetIdentifier);
-        sequence = broker.archive!.journal.lastSequence;
-      }
-      this.sendAckAfter(sequence, PacketType.PUBCOMP, packetIdentifier, code);
-    }
-  }
-
-  /** 5.0 §3.14. */
-  private handleDisconnect(packet: Disconnect): void {
-    const { sessionExpiryInterval } = packet.properties;
-    if (this.state === ConnectionState.Connected && sessionExpiryInterval !== undefined) {
-      if (this.session.expiryIntervalSeconds === 0 && sessionExpiryInterval !== 0) {
-        throw new ProtocolError(
-          ReasonCode.ProtocolError,
-          "5.0 §3.14.2.2.2",
-          "A session that ends with its connection cannot be given an expiry at DISCONNECT",
-        );
-      }
-      this.session.expiryIntervalSeconds = this.broker.cappedExpiry(sessionExpiryInterval);
-    }
-    // 5.0 [MQTT-3.14.4-3]; only Disconnect with Will Message keeps it, as every other failure does.
-    if (packet.reasonCode === ReasonCode.NormalDisconnection) this.will = undefined;
-    this.close(`disconnected, ${reasonText(packet.reasonCode)}`, undefined);
-    this.link.end();
+    dispatch(this, decodePacket(bytes, start, bodyStart, end, this.protocolVersion, broker.topicNames));
   }
 
   /** An acknowledgement that leaves when the journal's batch `sequence` is on disk, and not before earlier ones. */
@@ -413,50 +267,6 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     this.splitter.version = this.protocolVersion;
     this.scheduleEnd();
     this.scheduleKeepAlive();
-  }
-
-  /** Handles nothing more of what the client sends until `whenAnswered`. */
-  awaitAnswer(): void {
-    this.waits = true;
-    this.splitter.pause();
-    this.link.pauseReading();
-  }
-
-  /** What the connection waited for is known; it reads on afterwards. Nothing happens when it closed meanwhile. */
-  whenAnswered(next: () => void): void {
-    if (this.state === ConnectionState.Closed) return;
-    this.waits = false;
-    // It was kept from being heard meanwhile, so its silence does not count.
-    this.lastReceivedMs = this.broker.nowMs;
-    try {
-      next();
-      if (!this.readingPaused) this.link.resumeReading();
-      this.splitter.resume();
-    } catch (error) {
-      this.fail(error);
-    }
-  }
-
-  /** Handles nothing more of what the client sends until `readOn`: it is above a rate, and cannot be told. */
-  holdReading(): void {
-    this.held = true;
-    this.splitter.pause();
-    this.link.pauseReading();
-  }
-
-  /** The rate allows more. Nothing happens when it was not held. */
-  readOn(): void {
-    if (!this.held || this.state === ConnectionState.Closed) return;
-    this.held = false;
-    this.lastReceivedMs = this.broker.nowMs;
-    try {
-      this.splitter.resume();
-    } catch (error) {
-      this.fail(error);
-    }
-    this.limitAnswers();
-    this.limitJournal();
-    if (!this.held && !this.readingPaused) this.link.resumeReading();
   }
 
   /** A message could not be sent at once: from now on the peer has linkStall to take something. */
@@ -560,45 +370,6 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     this.parked ??= new Parked();
     this.broker.archive!.journal.await(this);
     return this.parked;
-  }
-
-  private allows(type: number): boolean {
-    return ((ALLOWED[this.state] as number) >> type) % 2 === 1;
-  }
-
-  private refuseType(type: number): never {
-    const name = PACKET_NAMES[type] ?? String(type);
-    if (this.state === ConnectionState.AwaitConnect) {
-      throw new ProtocolError(ReasonCode.ProtocolError, "5.0 [MQTT-3.1.0-1]", `${name} before CONNECT`);
-    }
-    const statement = type === PacketType.CONNECT ? "5.0 [MQTT-3.1.0-2]" : "";
-    throw new ProtocolError(ReasonCode.ProtocolError, statement, `${name} is not allowed here`);
-  }
-
-  /** Stops reading from a peer that lets our answers pile up. */
-  private limitAnswers(): void {
-    if (this.readingPaused || !this.link.blocked || this.state === ConnectionState.Closed) return;
-    if (this.link.pendingBytes < this.broker.limits.linkPendingBytes + ANSWER_BYTES_MAX) return;
-    this.readingPaused = true;
-    this.link.pauseReading();
-    this.watchStall();
-  }
-
-  /** Stops reading from those who publish while the store cannot keep up. */
-  private limitJournal(): void {
-    const { broker } = this;
-    const { archive } = broker;
-    if (archive === undefined || this.readingPaused || this.waits || this.state !== ConnectionState.Connected) return;
-    const { journal } = archive;
-    if (!journal.congested || !journal.writable) return;
-    this.readingPaused = true;
-    this.link.pauseReading();
-    journal.awaitRoom(() => {
-      if (!this.readingPaused || this.link.blocked) return;
-      this.readingPaused = false;
-      this.lastReceivedMs = broker.nowMs;
-      if (!this.waits && !this.held && this.state !== ConnectionState.Closed) this.link.resumeReading();
-    });
   }
 
   private isStalled(nowMs: number): boolean {

@@ -17,6 +17,7 @@ import {
   type SessionRecord,
   SLOTS_PER_BLOCK,
 } from "./records.ts";
+import { restoreTail } from "./recovery.ts";
 import { NEVER_EXPIRES, Session } from "./session.ts";
 import { STORE_KEY_MAX, Table } from "./store.ts";
 import { Subscription } from "./subscription.ts";
@@ -239,7 +240,7 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
   await each(archive, Table.Queue, visit, QUEUE_HEAD_BYTES);
   growOlder(broker, archive, youngestMs);
   for (const [session, { tail, lastIdentifier }] of found) {
-    session.delivery.restoreTail(tail, lastIdentifier);
+    restoreTail(session.delivery, tail, lastIdentifier);
   }
 }
 

@@ -4,7 +4,8 @@ import { ProtocolError, type PubackReasonCode, ReasonCode } from "../codec/reaso
 import { isUtf8 } from "../codec/text.ts";
 import { isTopicName, levelCount } from "../topic/name.ts";
 import type { Broker } from "./broker.ts";
-import { type Connection, ConnectionState } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import { ConnectionState } from "./connection-state.ts";
 import type { DropReason } from "./counters.ts";
 import { HookFailure, IGNORE, Refusal } from "./hooks.ts";
 import { type Message, messageOf } from "./message.ts";

@@ -3,6 +3,7 @@ import { ReasonCode } from "../codec/reason.ts";
 import type { Budget } from "./budget.ts";
 import type { Connection } from "./connection.ts";
 import type { Timed } from "./deadlines.ts";
+import { holdReading, readOn } from "./reading.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** A client that has sent so much more than its rate lets pass is disconnected: so long would it have to be silent. */
@@ -71,7 +72,7 @@ export class RateMeter implements Timed {
 
   /** There is room again. */
   onDue(): void {
-    this.connection.readOn();
+    readOn(this.connection);
   }
 
   private hold(nowMs: number): void {
@@ -79,7 +80,7 @@ export class RateMeter implements Timed {
     let roomMs = nowMs;
     for (const bucket of this.messages) roomMs = Math.max(roomMs, bucket.refilledAtMs());
     for (const bucket of this.bytes) roomMs = Math.max(roomMs, bucket.refilledAtMs());
-    connection.holdReading();
+    holdReading(connection);
     connection.broker.deadlines.set(this, roomMs);
   }
 

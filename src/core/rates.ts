@@ -8,6 +8,7 @@ import type { EntranceLimitName } from "./entrance.ts";
 import { type Refusal, refuse } from "./hooks.ts";
 import { type LogFields, networkOf, type Peer } from "./ports.ts";
 import { RateMeter } from "./rate-meter.ts";
+import { readOn } from "./reading.ts";
 
 /**
  * How much a client, user, address and listener may use in a second: connections, messages and bytes. Limits hold for
@@ -170,7 +171,7 @@ export class Rates {
     if (connection.budgets === undefined && !bounds(limitsOf(connection.client))) return;
     this.leave(connection);
     this.enter(connection);
-    connection.readOn();
+    readOn(connection);
   }
 
   private count(connection: Connection, by: 1 | -1): void {

@@ -7,6 +7,7 @@ import type { SysInfo } from "./counters.ts";
 import { Message } from "./message.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { LogFields } from "./ports.ts";
+import { restoreOutgoing } from "./recovery.ts";
 import { Session } from "./session.ts";
 import type { StoredClient, StoredMessage, StoredRetained, StoredSubscription } from "./stored.ts";
 import { Subscription } from "./subscription.ts";
@@ -109,7 +110,7 @@ function restoreMessage(broker: Broker, stored: StoredMessage): void {
   demand(packetIdentifier === undefined || isInteger(packetIdentifier, 1, 65_535), "not a packet identifier");
   const outgoing = new Outgoing(message, qos, retain, subscriptionIdentifiers, undefined, broker.nowMs);
   demand(
-    session.delivery.restore(outgoing, packetIdentifier, stored.released ?? false),
+    restoreOutgoing(session.delivery, outgoing, packetIdentifier, stored.released ?? false),
     "its packet identifier is in use",
   );
 }

@@ -2,7 +2,6 @@ import { RetainedIndex } from "../topic/retained.ts";
 import type { Broker } from "./broker.ts";
 import type { Timed } from "./deadlines.ts";
 import type { Message } from "./message.ts";
-import type { Session } from "./session.ts";
 
 const SWEEP_INTERVAL_MS = 60_000;
 
@@ -121,41 +120,4 @@ export class Retained implements Timed {
 
 function isOwn(topicName: string): boolean {
   return topicName.startsWith("$SYS/");
-}
-
-/**
- * The retained messages that one new subscription is still to be sent: looked up when its turn comes, and handed out as
- * the client takes them. So neither a subscription to everything nor ten thousand of them need room for everything.
- */
-export class RetainedBacklog {
-  private readonly topicFilter: string;
-  private readonly broker: Broker;
-  private readonly sequence: number;
-  private messages: Message[] | undefined = undefined;
-  private position = 0;
-
-  constructor(topicFilter: string, broker: Broker) {
-    this.topicFilter = topicFilter;
-    this.broker = broker;
-    this.sequence = broker.retained.sequence;
-  }
-
-  /**
-   * The next message, undefined after the last. What was stored, replaced or removed since the subscription is passed
-   * over: the receiver got the new one, and must not get an old value after it.
-   */
-  next(session: Session): Message | undefined {
-    const { broker } = this;
-    const { permissions } = broker;
-    this.messages ??= broker.retainedFor(session, this.topicFilter);
-    while (this.position < this.messages.length) {
-      const message = this.messages[this.position++]!;
-      const { retainedSequence } = message;
-      const isWanted = retainedSequence > 0 && retainedSequence <= this.sequence;
-      if (!isWanted || message.expiresAtMs <= broker.nowMs) continue;
-      // Asked now, since the rules may have changed since the subscription.
-      if (!permissions.asked || permissions.mayReceive(session.client, message.topicName)) return message;
-    }
-    return undefined;
-  }
 }

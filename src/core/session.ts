@@ -4,6 +4,7 @@ import type { Client } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import type { Timed } from "./deadlines.ts";
 import { Delivery } from "./delivery.ts";
+import { handOverAll } from "./hand-over.ts";
 import type { Subscription } from "./subscription.ts";
 
 export const NEVER_EXPIRES = 0xffff_ffff;
@@ -114,7 +115,7 @@ export class Session implements Timed {
     broker.forgetSession(this);
     for (const subscription of this.subscriptions.values()) broker.removeSubscription(subscription);
     this.subscriptions.clear();
-    this.delivery.end();
+    handOverAll(this.delivery);
     if (this.number !== 0) broker.archive?.sessionEnded(this);
     if (this.responseTopic !== undefined) broker.router.responseTopics.delete(this.responseTopic);
     if (delayedWill !== undefined) broker.publishWill(this, delayedWill.will);

@@ -3,12 +3,13 @@ import { type Packet, RetainHandling, type Subscribe, type SubscribeEntry, type 
 import { ProtocolError, ReasonCode, type SubackReasonCode, type UnsubackReasonCode } from "../codec/reason.ts";
 import { hasWildcard, isShared, isTopicFilter, levelCount, parseShared } from "../topic/name.ts";
 import type { Broker } from "./broker.ts";
-import { type Connection, ConnectionState } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import { ConnectionState } from "./connection-state.ts";
 import { Refusal } from "./hooks.ts";
 import type { MountPoint } from "./mount.ts";
 import { lower } from "./permissions.ts";
 import { subackCode } from "./reason-mapping.ts";
-import { RetainedBacklog } from "./retained.ts";
+import { RetainedBacklog } from "./retained-backlog.ts";
 import type { Session } from "./session.ts";
 import type { SharedGroup } from "./shared-group.ts";
 import { Subscription } from "./subscription.ts";
