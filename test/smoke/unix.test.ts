@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
 import { MqttClient } from "mqtt";
 import { connect as connectTcp } from "../support/raw-client.ts";
-import { emptyFolder, type Running, runProgram, startBroker, startProgram } from "./program.ts";
+import { emptyFolder, type Running, runCommand, runProgram, startBroker, startProgram } from "./program.ts";
 
 /** A broker on a Unix socket, `mqtt.sock` of its folder unless `words` say otherwise. */
 async function startUnix(
@@ -52,6 +52,16 @@ suite("--unix-socket", () => {
     });
     assert.equal(pub.result.code, 0, pub.stderr);
     const sub = await runProgram(context, ["sub", "--unix", "mqtt.sock", "-t", "a", "-C", "1"], { cwd });
+    assert.equal(sub.stdout, "hello\n");
+  });
+
+  test("serves mosquitto_pub and mosquitto_sub with --unix", async (context) => {
+    const cwd = emptyFolder(context);
+    await startUnix(context, cwd);
+    const words = ["--unix", "mqtt.sock", "-V", "5", "-t", "a"];
+    const pub = await runCommand(context, "mosquitto_pub", [...words, "-m", "hello", "-q", "2", "-r"], { cwd });
+    assert.deepEqual([pub.result.code, pub.stderr], [0, ""]);
+    const sub = await runCommand(context, "mosquitto_sub", [...words, "-C", "1", "-W", "5"], { cwd });
     assert.equal(sub.stdout, "hello\n");
   });
 
