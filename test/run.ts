@@ -34,7 +34,7 @@ const SUITES: readonly Suite[] = [
   { name: "conformance", budgetSeconds: 120 },
   { name: "sim", budgetSeconds: 60 },
   { name: "crash", budgetSeconds: 120 },
-  { name: "smoke", budgetSeconds: 120 },
+  { name: "smoke", budgetSeconds: 150 },
   { name: "hostile", budgetSeconds: 90 },
   { name: "examples", budgetSeconds: 90 },
   { name: "bench", budgetSeconds: 30 },

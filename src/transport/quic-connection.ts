@@ -28,6 +28,8 @@ export class QuicConnection {
   private streams = 0;
   private timer: NodeJS.Timeout | undefined;
   private isGone = false;
+  /** It is being closed: a stream that comes meanwhile is nobody's. */
+  private isClosing = false;
 
   /** `deadlineMs`: until it must have opened its stream. */
   constructor(session: QuicSession, deadlineMs: number, waitingMax: number, events: QuicEvents) {
@@ -53,12 +55,14 @@ export class QuicConnection {
 
   /** Closes it at once, with what is on its way. */
   destroy(): void {
+    this.isClosing = true;
     this.session.close(NORMAL);
     this.bytes?.destroy();
     this.end();
   }
 
   refuse(reason: string): void {
+    this.isClosing = true;
     this.events.refused(this.address, reason);
     this.session.close(REFUSED, reason);
   }
@@ -66,6 +70,7 @@ export class QuicConnection {
   private offered(stream: QuicStream): void {
     // It may fail while nobody listens any more.
     stream.on("error", () => {});
+    if (this.isClosing) return;
     this.streams++;
     if (this.streams === 1 && stream.id % 4 === 0) {
       this.open(stream);

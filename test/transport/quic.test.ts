@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
 import { mkdtempSync, readdirSync, rmSync, watch } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { after, before, suite, type TestContext, test } from "node:test";
 import type { Link } from "../../src/core/ports.ts";
 import type { QuicListener, QuicListenerOptions } from "../../src/transport/quic.ts";
-import { loadQuicLibrary } from "../../src/transport/quic-library.ts";
+import { QuicConnection } from "../../src/transport/quic-connection.ts";
+import { loadQuicLibrary, type QuicSession } from "../../src/transport/quic-library.ts";
 import type { TlsSettings } from "../../src/transport/tls-files.ts";
 import { CertificateFolder } from "../support/certificates.ts";
 import { type ClientSession, connectQuic, portOfQuic, QuicClient, QuicDoor } from "./quic-rig.ts";
@@ -270,6 +273,22 @@ suite("QUIC", () => {
       { message },
     );
   });
+
+  for (const [title, close] of [
+    ["is destroyed", (connection) => connection.destroy()],
+    ["is refused", (connection) => connection.refuse("there are too many")],
+  ] as const satisfies [string, (connection: QuicConnection) => void][]) {
+    test(`a stream that comes while its connection ${title} is nobody's`, () => {
+      const session = Object.assign(new EventEmitter(), { remoteAddress: "127.0.0.1", remotePort: 1, close: () => {} });
+      const opened: unknown[] = [];
+      const events = { opened: (bytes: unknown) => opened.push(bytes), refused: () => {}, gone: () => {} };
+      const connection = new QuicConnection(session as unknown as QuicSession, 60_000, 1000, events);
+      close(connection);
+      session.emit("stream", Object.assign(new PassThrough(), { id: 0 }));
+      session.emit("close");
+      assert.deepEqual(opened, []);
+    });
+  }
 
   test("without the library it says what to do, whether it is missing or not for this machine", async () => {
     const absent = () => loadQuicLibrary(() => import(String("no-such-package")));
