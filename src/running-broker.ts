@@ -129,6 +129,8 @@ export class RunningBroker {
       this.core.start();
       // A copy, since listeners that are added meanwhile are opened by whoever adds them.
       for (const way of [...this.ways]) await this.open(way);
+      // Listeners have read their certificates now.
+      this.core.sys.publishGiven();
     } catch (error) {
       await this.stop();
       throw error;

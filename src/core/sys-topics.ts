@@ -65,6 +65,20 @@ export class SysTopics implements Timed {
     this.publishAll(nowMs);
   }
 
+  /** The topics of others, also between two intervals. */
+  publishGiven(): void {
+    if (!this.broker.options.sys.enabled) return;
+    const before = this.given;
+    this.given = new Set();
+    for (const [topic, value] of this.broker.world.sysValues?.() ?? []) {
+      const topicName = `$SYS/broker/${topic}`;
+      this.given.add(topicName);
+      this.publish(topicName, String(value));
+    }
+    // An empty payload takes the retained message away.
+    for (const topicName of before) if (!this.given.has(topicName)) this.publish(topicName, "");
+  }
+
   /** The figures as the hook of the tick, and the library, are given them. */
   info(): SysInfo {
     const { broker } = this;
@@ -104,18 +118,6 @@ export class SysTopics implements Timed {
     for (const [topic, value] of this.values(info)) this.publish(`$SYS/broker/${topic}`, String(value));
     this.publishGiven();
     broker.deadlines.set(this, nowMs + broker.options.sys.intervalMs);
-  }
-
-  private publishGiven(): void {
-    const before = this.given;
-    this.given = new Set();
-    for (const [topic, value] of this.broker.world.sysValues?.() ?? []) {
-      const topicName = `$SYS/broker/${topic}`;
-      this.given.add(topicName);
-      this.publish(topicName, String(value));
-    }
-    // An empty payload takes the retained message away.
-    for (const topicName of before) if (!this.given.has(topicName)) this.publish(topicName, "");
   }
 
   private publish(topicName: string, value: string): void {

@@ -58,6 +58,20 @@ suite("--tls-port", () => {
     assert.equal(sub.stdout, "hello\n");
   });
 
+  test("says in $SYS when its certificate ends, from the start on", async (context) => {
+    const { port } = await startTls(context);
+    const words = ["-t", "$SYS/broker/certificates/1/+", "-F", "%t %p", "-C", "6", "-W", "5"];
+    const { stdout } = await mosquitto(context, "sub", port, undefined, words);
+    const end = folder.openssl("x509", "-in", "server.crt", "-noout", "-enddate").trim().split("=")[1]!;
+    const lines = new Map(
+      stdout.split("\n").map((line) => [line.split(" ")[0]!.split("/").at(-1), line.split(" ")[1]]),
+    );
+    assert.deepEqual(
+      ["file", "kind", "expires", "warning"].map((name) => lines.get(name)),
+      ["server.crt", "server", new Date(end).toISOString(), "none"],
+    );
+  });
+
   test("a client of another authority does not go on, and a plain one gets nothing", async (context) => {
     const { program, port } = await startTls(context);
     const where = ["-h", "localhost", "-p", port, "-t", "a", "-m", "x"];
