@@ -24,6 +24,7 @@ import { Subscription } from "./subscription.ts";
 import { Tail } from "./tail.ts";
 
 const PAGE_BYTES = 512 * 1024;
+const STRAYS_AT_ONCE = 64;
 
 /** What is found of one session's queue. */
 interface FoundQueue {
@@ -198,6 +199,7 @@ async function loadIncoming(archive: Archive, sessions: ReadonlyMap<number, Sess
 
 async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }: FoundSessions): Promise<void> {
   const found = new Map<Session, FoundQueue>();
+  const strays: number[] = [];
   let youngestMs = 0;
   const visit = (reader: BatchReader): void => {
     const { key } = reader;
@@ -213,7 +215,7 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
     archive.nextSession = Math.max(archive.nextSession, head.session + 1);
     const session = byNumber.get(head.session);
     if (session === undefined) {
-      archive.journal.batch.delete(Table.Queue, key);
+      strays.push(key);
       return;
     }
     if (head.form === QueueForm.Reference) {
@@ -238,9 +240,22 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
     }
   };
   await each(archive, Table.Queue, visit, QUEUE_HEAD_BYTES);
+  await removeStrays(archive, strays);
   growOlder(broker, archive, youngestMs);
   for (const [session, { tail, lastIdentifier }] of found) {
     restoreTail(session.delivery, tail, lastIdentifier);
+  }
+}
+
+/**
+ * Queued messages of sessions that are no more. Only their heads have been read, so without a look at their checksums: one
+ * whose session's number is damaged is somebody's, and the store says that it is lost when it reads all of it.
+ */
+async function removeStrays({ journal }: Archive, keys: readonly number[]): Promise<void> {
+  for (let at = 0; at < keys.length; at += STRAYS_AT_ONCE) {
+    const some = keys.slice(at, at + STRAYS_AT_ONCE);
+    await journal.readKeys(Table.Queue, some);
+    for (const key of some) journal.batch.delete(Table.Queue, key);
   }
 }
 

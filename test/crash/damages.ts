@@ -125,10 +125,23 @@ function flips(random: SeededRandom, { database, log }: { database: number; log:
     };
   };
   return [
+    { name: "the number of a queued message's session flipped", loses: "some", to: "stopped", do: flipSession },
     ...Array.from({ length: 3 }, flip(DATABASE, "all", "stopped", 100)),
     ...Array.from({ length: 8 }, flip(DATABASE, "some", "stopped", database)),
     ...Array.from({ length: 4 }, flip(LOG, "tail", "killed", log)),
   ];
+}
+
+/** The head of a queued message is read without its checksum first, and says whose it is. */
+function flipSession(folder: string): void {
+  const path = join(folder, DATABASE);
+  const database = new DatabaseSync(path);
+  const { key } = database.prepare("SELECT max(key) AS key FROM queue").get() as { key: number };
+  const { value } = database.prepare("SELECT value FROM queue WHERE key = ?").get(key) as { value: Uint8Array };
+  // Its number begins there, see src/core/records.ts.
+  value[8]! ^= 4;
+  database.prepare("UPDATE queue SET value = ? WHERE key = ?").run(value, key);
+  database.close();
 }
 
 function replacements(): Damage[] {
