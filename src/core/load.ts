@@ -24,7 +24,8 @@ import { Subscription } from "./subscription.ts";
 import { Tail } from "./tail.ts";
 
 const PAGE_BYTES = 512 * 1024;
-const STRAYS_AT_ONCE = 64;
+/** Few, since they are read whole, and each may be as large as a packet. */
+const STRAYS_AT_ONCE = 8;
 
 /** What is found of one session's queue. */
 interface FoundQueue {
