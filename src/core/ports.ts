@@ -111,7 +111,8 @@ export interface Link {
   resumeReading(): void;
   /**
    * Writes what is gathered, half-closes, reads and discards for a moment, then closes. Idempotent. `reasonCode`: why, for
-   * transports that tell their peer; without one, or below 0x80, it is a normal end.
+   * transports that tell their peer; below 0x80 it is a normal end. Without one the peer has said that it goes, and may be
+   * given a moment to close first.
    */
   end(reasonCode?: ReasonCode): void;
   /** Closes at once, dropping what is gathered. Idempotent. */

@@ -29,9 +29,13 @@ export function setPlace(socket: Socket, place: string): void {
  * is the one of the connection beneath it, which alone knows it when it is gone, or has no address.
  */
 export function placeOf(socket: Socket): string {
-  const { remoteAddress, remotePort } = socket;
+  const { remoteAddress, remotePort } = beneath(socket);
   if (remoteAddress !== undefined && remotePort !== undefined) return formatAddress(remoteAddress, remotePort);
+  return places.get(socket) ?? places.get(beneath(socket)) ?? "";
+}
+
+/** The connection that carries one of TLS, which has asked the system for its address already; else the same. */
+export function beneath(socket: Socket): Socket {
   // Not a public property.
-  const beneath = (socket as { _parent?: Socket | null })._parent ?? undefined;
-  return places.get(socket) ?? (beneath === undefined ? "" : placeOf(beneath));
+  return (socket as { _parent?: Socket | null })._parent ?? socket;
 }

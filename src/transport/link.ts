@@ -9,6 +9,8 @@ import type { Flushable, Turn } from "./turn.ts";
 const BATCH_BYTES_MAX = 64 * 1024;
 /** How long an ended link waits for the peer to close too, and for a slow reader to take the last bytes. */
 const LINGER_MS = 1000;
+/** Who has said that it goes closes within this time, as nearly all do: then there is nobody to send an end to. */
+const LEAVE_MS = 10;
 const EMPTY = Buffer.alloc(0);
 /** Where packets for closed links are written to. Nobody reads it. */
 const SCRAP = Buffer.allocUnsafeSlow(2 * 1024);
@@ -37,6 +39,8 @@ export class StreamLink implements Link, Flushable {
   private readonly defers: boolean;
   /** TLS never takes a write at once, so it is asked to tell of each; another write to learn of it would double the work. */
   private readonly tells: boolean;
+  /** The operating system holds what was written, and sends it also when the stream is destroyed. */
+  private readonly isSocket: boolean;
   /** undefined once it has heard `onClose`. */
   private handler: LinkHandler | undefined;
   private relay: RelayHandler | undefined;
@@ -51,6 +55,8 @@ export class StreamLink implements Link, Flushable {
   private writingBytes = 0;
   private writtenBytes = 0;
   private linger: NodeJS.Timeout | undefined;
+  /** Has said that it goes, and was not sent an end yet. */
+  private isLeaving = false;
 
   /** `defers`: unless the stream, as a socket does, calls nobody back from a write and then needs its bytes no more. */
   constructor(stream: Duplex, peer: Peer, turn: Turn, defers = !(stream instanceof Socket)) {
@@ -59,6 +65,7 @@ export class StreamLink implements Link, Flushable {
     this.turn = turn;
     this.defers = defers;
     this.tells = isTls(stream);
+    this.isSocket = stream instanceof Socket;
   }
 
   /** Connects the link with the core and follows the stream's end. The bytes are handed in with `receive`. */
@@ -111,9 +118,10 @@ export class StreamLink implements Link, Flushable {
   }
 
   /** A byte stream has no words for the reason. */
-  end(_reasonCode?: ReasonCode): void {
+  end(reasonCode?: ReasonCode): void {
     if (this.room < 0) return;
-    this.finish();
+    if (reasonCode === undefined && this.isSocket && this.isEmpty) this.awaitLeave();
+    else this.finish();
     process.nextTick(this.onFinished);
   }
 
@@ -219,6 +227,18 @@ export class StreamLink implements Link, Flushable {
     if (this.writing === undefined && this.room >= 0) this.handler?.onDrain();
   };
 
+  private get isEmpty(): boolean {
+    return this.used === 0 && this.writing === undefined;
+  }
+
+  /** The peer is about to close, and then the end is one system call; else it is sent one after a moment. */
+  private awaitLeave(): void {
+    this.drop();
+    this.stream.resume();
+    this.linger = setTimeout(() => this.finish(), LEAVE_MS);
+    this.isLeaving = true;
+  }
+
   /** Takes no more output and sends FIN after what is gathered; then the peer has a moment to close too. */
   private finish(): void {
     const { stream } = this;
@@ -226,6 +246,7 @@ export class StreamLink implements Link, Flushable {
     else if (this.used > 0 && this.defers) this.writeCorked(this.buffer.subarray(0, this.used));
     else if (this.used > 0) stream.write(this.buffer.subarray(0, this.used));
     this.drop();
+    this.isLeaving = false;
     if (this.defers) process.nextTick(() => stream.end());
     else stream.end();
     // Bytes left unread at the close would make it a reset, which takes our last packet from the peer again.
@@ -247,7 +268,9 @@ export class StreamLink implements Link, Flushable {
       this.relay.onHalfClose();
       return;
     }
-    if (this.room >= 0) this.finish();
+    // TLS is told of the end in its own words. Elsewhere a close says as much as a half-close, for one call less.
+    if (this.isLeaving || (this.room >= 0 && this.isSocket && !this.tells && this.isEmpty)) this.destroy();
+    else if (this.room >= 0) this.finish();
     this.close(undefined);
   };
 

@@ -1,7 +1,7 @@
 import type { AddressInfo, Server as NetServer, Socket } from "node:net";
 import type { Server, TLSSocket } from "node:tls";
 import type { Accept, Listener, Log, Peer } from "../core/ports.ts";
-import { formatAddress, isLoopback } from "./address.ts";
+import { beneath, formatAddress, isLoopback } from "./address.ts";
 import type { GivenPlace, GivenSocket } from "./given-socket.ts";
 import { StreamLink } from "./link.ts";
 import { ProxyGate, type ProxyOptions } from "./proxy-protocol.ts";
@@ -164,7 +164,8 @@ export class TlsListener implements Listener {
   }
 
   /** Who is at the far end, behind proxies too; undefined: nobody any more. */
-  private endOf({ remoteAddress, remotePort }: TLSSocket): Pick<Peer, "address" | "local"> | undefined {
+  private endOf(socket: TLSSocket): Pick<Peer, "address" | "local"> | undefined {
+    const { remoteAddress, remotePort } = beneath(socket);
     if (remoteAddress === undefined || remotePort === undefined) return undefined;
     const origin = this.gate?.originOf(remoteAddress, remotePort);
     const { host, port, local } = origin ?? { host: remoteAddress, port: remotePort, local: isLoopback(remoteAddress) };

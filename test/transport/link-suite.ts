@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { Socket } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { ReasonCode } from "../../src/codec/reason.ts";
 import { countWrites, pattern, type Rig, readBytes, readToEnd, send, turns, until } from "./rig.ts";
 
 /** More than a loopback connection's two kernel buffers hold. */
@@ -256,10 +258,10 @@ export function linkSuite(name: string, makeRig: () => Promise<Rig>): void {
       assert.equal(heard.bytes.length, 0);
     });
 
-    it("end() closes a second later when the peer does not", async (t) => {
+    it("end(reason) closes a second later when the peer does not", async (t) => {
       const { link, heard, stream } = await rig.connect();
       t.mock.timers.enable({ apis: ["setTimeout"] });
-      link.end();
+      link.end(ReasonCode.KeepAliveTimeout);
       await turns(5);
       t.mock.timers.tick(999);
       assert.equal(stream.destroyed, false);
@@ -267,6 +269,35 @@ export function linkSuite(name: string, makeRig: () => Promise<Rig>): void {
       assert.equal(stream.destroyed, true);
       await turns(5);
       assert.deepEqual([heard.closes, heard.late], [[undefined], []]);
+    });
+
+    it("end() lets a peer that has said goodbye close first, and sends it no end then", async (t) => {
+      t.mock.timers.enable({ apis: ["setTimeout"] });
+      const { link, client, stream } = await rig.connect();
+      const ended = t.mock.method(stream, "end");
+      link.end();
+      await turns(5);
+      client.end();
+      client.resume();
+      await until("both sides closed", () => stream.destroyed && client.destroyed);
+      // Only a socket's own close tells the peer.
+      assert.equal(ended.mock.callCount(), stream instanceof Socket ? 0 : 1);
+    });
+
+    it("end() sends the end 10 ms later to one that stays", async (t) => {
+      t.mock.timers.enable({ apis: ["setTimeout"] });
+      const { link, client, stream } = await rig.connect();
+      link.end();
+      if (stream instanceof Socket) {
+        t.mock.timers.tick(9);
+        await turns(20);
+        assert.equal(stream.writableEnded, false);
+        t.mock.timers.tick(1);
+      }
+      assert.equal((await readToEnd(client)).length, 0);
+      assert.equal(stream.writableEnded, true);
+      t.mock.timers.tick(1000);
+      assert.equal(stream.destroyed, true);
     });
 
     it("closes a second after the peer's half-close when the peer takes nothing", async (t) => {
