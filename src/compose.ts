@@ -13,6 +13,8 @@ import type { Settings } from "./config/settings.ts";
 import type { Limits } from "./core/limits.ts";
 import type { Clock, Log } from "./core/ports.ts";
 import type { Store } from "./core/store.ts";
+import { Discovery } from "./discovery.ts";
+import { Gateways } from "./gateways.ts";
 import { certificatesToReissue, Doors, provenBy, servable } from "./listeners.ts";
 import { watchFiles } from "./os/file-watch.ts";
 import { KnownTime } from "./os/known-time.ts";
@@ -50,7 +52,12 @@ export async function composeBroker(
   const reissue = reissueOf(log, clock, () => time.nowMs());
   await reissue.follow(certificatesToReissue(settings));
   const hooks = await Promise.all(settings.plugins.map(loadPlugin));
-  const broker = new RunningBroker({
+  const discovery = new Discovery(settings, {
+    log,
+    listeners: () => broker.listeners,
+    settingsOf: (name) => doors.settingsOf(name),
+  });
+  const broker: RunningBroker = new RunningBroker({
     options: { ...settings.options, dailyBudgetBytes: settings.store.dailyBudgetBytes },
     limits: withinDescriptors(settings.limits, log),
     access: auth,
@@ -59,6 +66,8 @@ export async function composeBroker(
       auth,
       reissue,
       { start: async () => {}, stop: () => doors.stop() },
+      { start: async () => {}, stop: async () => gateways.stop() },
+      discovery,
       ...(settings.store.type === "sqlite" ? [new TrafficFile(traffic, settings.dataDir, log)] : []),
     ],
     hooks,
@@ -68,7 +77,7 @@ export async function composeBroker(
     store: await storeOf(settings, log),
     storeRequired: settings.store.required,
     onStoreFailed,
-    sysValues: () => doors.sysValues(),
+    sysValues: () => [...doors.sysValues(), ...discovery.sysValues(), ...gateways.sysValues()],
   });
   const { turn } = broker;
   const { maximumPacketSize } = settings.options;
@@ -79,6 +88,16 @@ export async function composeBroker(
   for (const listener of await servable(settings.listeners, log)) {
     await broker.addListener(doors.make(listener), listener.entrance);
   }
+  const gateways = new Gateways(settings, {
+    turn,
+    log,
+    clock,
+    clientsMax: limits.clients,
+    sysIntervalMs: settings.options.sys.intervalMs,
+    publish: (topicName, payload, options) => void broker.publish(topicName, payload, options),
+    sessions: () => broker.sessions.map(({ clientId }) => clientId),
+  });
+  for (const listener of gateways.listeners) await broker.addListener(listener);
   return { broker, auth, guard, traffic, doors, reissue };
 }
 

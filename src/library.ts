@@ -16,6 +16,7 @@ import { HostClock } from "./os/clock.ts";
 import { watchFiles } from "./os/file-watch.ts";
 import { type Parts, RunningBroker } from "./running-broker.ts";
 import type { Problem } from "./text/problem.ts";
+import { isShared, isTopicFilter } from "./topic/name.ts";
 import { TlsFiles, type TlsSettings } from "./transport/tls-files.ts";
 
 // The public face of the package: what a program that embeds the broker needs, and nothing else.
@@ -250,6 +251,10 @@ function checkOptions(options: BrokerOptions, known: BrokerOptions): void {
     if (!(Number.isInteger(value) && value >= min && value <= max)) {
       throw new RangeError(`Option ${name} is ${value}, must be ${min} to ${max}`);
     }
+  }
+  for (const topicFilter of options.queue.keepLast) {
+    if (isTopicFilter(topicFilter) && !isShared(topicFilter)) continue;
+    throw new RangeError(`Option queue.keepLast has ${JSON.stringify(topicFilter)}, which is no topic filter`);
   }
 }
 

@@ -76,6 +76,7 @@ export class Doors {
   private readonly tls: SharedTlsFiles;
   private readonly workers: Workers | undefined;
   private readonly given = new GivenSockets(givenSockets(process.env, process.pid));
+  private readonly made = new Map<string, ListenerSettings>();
   /** Closed listeners whose clients are still there. */
   private readonly retiredQuic = new Set<QuicListener>();
 
@@ -119,8 +120,14 @@ export class Doors {
     return this.tls.ends().flatMap((state, index) => endValues(state, index + 1));
   }
 
+  /** Of the listener of that name, as it was last made. */
+  settingsOf(name: string): ListenerSettings | undefined {
+    return this.made.get(name);
+  }
+
   /** To open it is the broker's. */
   make(settings: ListenerSettings): Listener {
+    this.made.set(settings.name, settings);
     const { tls, workers } = this;
     const { turn, log, limits } = this.tools;
     const { name } = settings;

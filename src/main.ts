@@ -47,6 +47,8 @@ async function main(argv: readonly string[]): Promise<number> {
       return (await import("./cli/banned.ts")).runBanned(line.rest, io, hostFiles());
     case "certs":
       return (await import("./cli/certs.ts")).runCerts(line.rest, io, hostFiles());
+    case "discover":
+      return (await import("./cli/discover.ts")).runDiscover(line.rest, io);
     case "run":
       return runBroker(line);
   }

@@ -54,6 +54,10 @@ export interface Parts {
 export interface Companion {
   /** Rejects when the broker cannot start without it. */
   start(): Promise<void>;
+  /** All listeners are open. Not awaited, and never rejects. */
+  opened?(): void;
+  /** The listeners are about to close, which waits for it. */
+  closing?(): Promise<void>;
   /** Also when it was never started. Idempotent. */
   stop(): void | Promise<void>;
 }
@@ -135,6 +139,7 @@ export class RunningBroker {
       await this.stop();
       throw error;
     }
+    for (const companion of this.companions) companion.opened?.();
     this.core.hooks.notify("onStarted");
   }
 
@@ -232,6 +237,10 @@ export class RunningBroker {
   }
 
   /** Where the listeners accept, with real ports: "tcp://[::]:1883". */
+  get listeners(): { name: string; url: string }[] {
+    return this.ways.map(({ listener: { name, url } }) => ({ name, url }));
+  }
+
   get urls(): string[] {
     return this.ways.map(({ listener }) => listener.url);
   }
@@ -305,6 +314,7 @@ export class RunningBroker {
 
   private async shutDown(): Promise<void> {
     this.state = "stopped";
+    await Promise.all(this.companions.map((companion) => companion.closing?.()));
     for (const { listener } of this.ways) await listener.close();
     this.core.quiesce();
     await this.drain();

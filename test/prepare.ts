@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
  * Before the tests: the Debian packages that they use. As root they are installed; anybody else is told the line to run.
  * What each is for: real clients to talk to the broker, Python's client for the example, a compiler for the Arduino one
  * and, with OpenSSL's headers, for the bench's generator, certificates, a wrong clock, network namespaces, a terminal,
- * a browser, small disks.
+ * a browser, pairs of serial lines, another responder of mDNS, small disks.
  */
 const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
   { debianPackage: "mosquitto-clients", present: () => runs("mosquitto_rr", ["--version"]) },
@@ -19,6 +19,10 @@ const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
   { debianPackage: "util-linux", present: () => runs("unshare", ["--version"]) && runs("setpriv", ["--version"]) },
   { debianPackage: "mount", present: () => runs("mount", ["--version"]) },
   { debianPackage: "chromium", present: () => runs("chromium", ["--version"]) },
+  { debianPackage: "socat", present: () => runs("socat", ["-V"]) },
+  { debianPackage: "avahi-daemon", present: () => runs("avahi-daemon", ["--version"]) },
+  { debianPackage: "avahi-utils", present: () => runs("avahi-browse", ["--version"]) },
+  { debianPackage: "dbus", present: () => runs("dbus-daemon", ["--version"]) },
   { debianPackage: "e2fsprogs", present: () => runs("mkfs.ext4", ["-V"]) },
 ];
 

@@ -33,14 +33,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "src/auth": EDGE,
   "src/store": EDGE,
   "src/transport": EDGE,
-  "src/gateway": EDGE,
+  "src/gateway": [...EDGE, "src/core/deadlines.ts"],
   "src/admin": EDGE,
   "src/bridge": EDGE,
   "src/cluster": EDGE,
   "src/plugin": EDGE,
   "src/certs": ["src/text", "node:", "npm:"],
   // The table of options is data that both read.
-  "src/config": [...EDGE, "src/cli/options.ts"],
+  "src/config": [...EDGE, "src/cli/options.ts", "device/serial/line-spec.ts"],
   "src/os": EDGE,
   "src/cli": [
     ...EDGE,
@@ -53,6 +53,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "src/compose.ts",
     "src/listeners.ts",
     "src/running-broker.ts",
+    "device/mdns",
   ],
   "src/version.ts": [],
   "device/serial": [...EDGE, "src/gateway"],
@@ -65,6 +66,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const MAY_IMPORT_ALL = [
   "src/compose.ts",
   "src/listeners.ts",
+  "src/gateways.ts",
+  "src/discovery.ts",
   "src/listener-worker.ts",
   "src/running-broker.ts",
   "src/main.ts",

@@ -23,6 +23,7 @@ export const COMMANDS = {
   explain: "Say whether a user may use a topic, and which rule decides",
   banned: "Show the addresses that the running broker has banned, or lift a ban",
   certs: "Make, show, renew and revoke certificates for TLS",
+  discover: "Find brokers in the networks of this machine, and test whether they answer",
 } as const;
 export type Command = keyof typeof COMMANDS;
 
@@ -32,9 +33,6 @@ export interface CommandLine extends GivenLayers {
   /** The arguments after a command that reads them itself: every one but `run` and `check` (but check --against-traffic). */
   rest: readonly string[];
 }
-
-/** Taken from the start on, and read by the discovery part alone. */
-const SILENT_ENVIRONMENT: ReadonlySet<string> = new Set(["MQTT_BROKER_MDNS"]);
 
 /** Options of mochi and mosquitto that we call otherwise, where the spelling alone would not tell. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
@@ -221,6 +219,11 @@ function giveDurability(line: CommandLine, layer: Layer, { type }: Option, name:
   assignDurability(layer, topicFilter, Number(value), wordOrigin(origin));
 }
 
+/** The settings of a serial line have commas too, but its path is absolute. */
+function separatorOf({ type }: Option): RegExp {
+  return type.kind === "line" ? /,(?=\s*\/)/ : /,/;
+}
+
 function readEnvironment(line: CommandLine, environment: Readonly<Record<string, string | undefined>>): void {
   const byName = new Map(OPTIONS.map((option) => [environmentName(option), option]));
   for (const [name, text] of Object.entries(environment)) {
@@ -228,9 +231,9 @@ function readEnvironment(line: CommandLine, environment: Readonly<Record<string,
     const option = byName.get(name);
     if (option !== undefined) {
       // A list is one variable; commas are in no port, limit and policy, and can be kept out of a path and a filter.
-      const parts = option.repeatable ? text.split(",").map((part) => part.trim()) : [text.trim()];
+      const parts = option.repeatable ? text.split(separatorOf(option)).map((part) => part.trim()) : [text.trim()];
       for (const part of parts) give(line, line.environment, option, name, part);
-    } else if (!SILENT_ENVIRONMENT.has(name)) {
+    } else {
       const nearest = suggest(
         name,
         [...byName.keys()].filter((known) => known !== undefined),

@@ -28,7 +28,7 @@ export function errorCode(error: Error | undefined): number | undefined {
 }
 
 /** Connect Return codes of 3.x, in mosquitto's words: scripts look for them. */
-const RETURN_CODES: Readonly<Record<number, string>> = {
+export const RETURN_CODES: Readonly<Record<number, string>> = {
   1: "unacceptable protocol version.",
   2: "identifier rejected.",
   3: "broker unavailable.",

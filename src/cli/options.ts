@@ -5,6 +5,8 @@ import { OPTION_TABLE } from "./option-table.ts";
 export const OPTION_GROUPS = [
   "Files",
   "Listeners",
+  "MQTT-SN",
+  "Discovery",
   "TLS",
   "Sockets",
   "Who may connect",

@@ -4,24 +4,29 @@ import { defaultLimits, type Limits } from "../core/limits.ts";
 import { type BrokerOptions, defaultOptions } from "../core/options.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { formatPlaced, type Problem } from "../text/problem.ts";
-import { DEFAULT_FILTER, inOrder } from "./durability.ts";
+import { isTopicName } from "../topic/name.ts";
+import { DEFAULT_FILTER, filterMistake, inOrder } from "./durability.ts";
 import type { Files } from "./files.ts";
 import { chosenSocket, type GivenSocket, givenSockets } from "./given-sockets.ts";
 import { type Assignment, DURABILITY_KEY, type Layer, layerKey, type Origin, wordOrigin } from "./layer.ts";
 import { PUBLIC_LIMITS } from "./limit-names.ts";
 import { completeListeners, type ListenerEntry } from "./listener.ts";
+import { objectionToGroup, predefinedTopics, serialLines } from "./mqtt-sn.ts";
 import type {
   Anonymous,
   AuthSettings,
   ClientCert,
   ListenerSettings,
   LogFormat,
+  MqttSnSettings,
   Settings,
   StoreSettings,
   TlsVersion,
 } from "./settings.ts";
 import type { TlsDefaults } from "./tls.ts";
 import type { Value } from "./value.ts";
+
+const DEFAULT_STATE_PREFIX = "$SYS/broker/clients";
 
 export interface BuildContext {
   environment: Readonly<Record<string, string | undefined>>;
@@ -63,11 +68,17 @@ export function buildSettings(merged: Layer, context: BuildContext): Settings {
   const plugins = pick.paths("plugins", files, problems);
   const dataDir = pick.path("dataDir") ?? defaultDataDir(context);
   return {
-    options: optionsOf(pick),
+    options: optionsOf(pick, problems),
     limits: limitsOf(pick),
     listeners,
     tlsReissue: reissueOf(pick, listeners, problems),
     workers: { threads: pick.value("workers.threads", 0), stackBytes: pick.optional("workers.stackSize") },
+    mqttSn: mqttSnOf(pick, problems),
+    mdns: {
+      provider: pick.value<Settings["mdns"]["provider"]>("mdns.provider", "auto"),
+      name: pick.value<string | undefined>("mdns.name", undefined),
+    },
+    serial: serialLines(pick.assignments("serial"), problems),
     auth: authOf(pick, context),
     log: { level: pick.value<LogLevel>("log.level", "info"), format: pick.value<LogFormat>("log.format", "auto") },
     plugins,
@@ -147,6 +158,10 @@ class Picker {
     return (this.values.get(key) ?? []).map(({ value }) => String(value));
   }
 
+  assignments(key: string): readonly Assignment[] {
+    return this.values.get(key) ?? [];
+  }
+
   /** Absolute paths of files that need not exist yet. */
   filesOf(key: string): string[] {
     return (this.values.get(key) ?? []).map((assignment) => this.resolve(assignment));
@@ -157,7 +172,7 @@ class Picker {
   }
 }
 
-function optionsOf(pick: Picker): BrokerOptions {
+function optionsOf(pick: Picker, problems: Problem[]): BrokerOptions {
   const otherwise = defaultOptions();
   return {
     retain: pick.value("mqtt.retain", otherwise.retain),
@@ -182,6 +197,7 @@ function optionsOf(pick: Picker): BrokerOptions {
     queue: {
       overflow: pick.value("queue.overflow", otherwise.queue.overflow),
       qos0: pick.value("queue.qos0", otherwise.queue.qos0),
+      keepLast: keepLastOf(pick, problems),
     },
     sys: {
       enabled: pick.value("sys.enabled", otherwise.sys.enabled),
@@ -190,6 +206,36 @@ function optionsOf(pick: Picker): BrokerOptions {
     },
     logPayloadBytes: pick.value("log.payloadBytes", otherwise.logPayloadBytes),
     durability: durabilityOf(pick, otherwise.durability),
+  };
+}
+
+function statePrefixOf(pick: Picker, problems: Problem[]): string {
+  const prefix = pick.value("mqttSn.statePrefix", DEFAULT_STATE_PREFIX);
+  if (isTopicName(prefix) && !prefix.endsWith("/")) return prefix;
+  const message = `${JSON.stringify(prefix)} is no beginning of a topic: it needs a name without + and #, and no / at its end`;
+  problems.push(pick.origin("mqttSn.statePrefix").problem("error", message));
+  return DEFAULT_STATE_PREFIX;
+}
+
+function mqttSnOf(pick: Picker, problems: Problem[]): MqttSnSettings {
+  const group = pick.value<string | undefined>("mqttSn.group", undefined);
+  const objection = group === undefined ? undefined : objectionToGroup(group);
+  if (objection !== undefined) problems.push(pick.origin("mqttSn.group").problem("error", objection));
+  const port = pick.optional("mqttSn.port");
+  if (group !== undefined && port === undefined) {
+    problems.push(pick.origin("mqttSn.group").problem("warning", "not used, since there is no --mqtt-sn-port"));
+  }
+  return {
+    port,
+    host: pick.value("bind", "::"),
+    group,
+    gatewayId: pick.value("mqttSn.gatewayId", 1),
+    advertiseSeconds: pick.value("mqttSn.advertise", 900),
+    retryMs: pick.value("mqttSn.retryInterval", 10_000),
+    retries: pick.value("mqttSn.retryCount", 3),
+    ...predefinedTopics(pick.assignments("mqttSn.topics"), problems),
+    cleanSessionSeconds: pick.value("mqttSn.cleanSessionExpiry", 86_400),
+    statePrefix: statePrefixOf(pick, problems),
   };
 }
 
@@ -243,6 +289,17 @@ function reissueOf(pick: Picker, listeners: readonly ListenerSettings[], problem
     problems.push(pick.origin("tls.reissue").problem("warning", "not used, since no listener has a certificate"));
   }
   return reissue;
+}
+
+function keepLastOf(pick: Picker, problems: Problem[]): string[] {
+  const topicFilters = new Set<string>();
+  for (const { value, origin } of pick.assignments("queue.keepLast")) {
+    const topicFilter = String(value);
+    const mistake = filterMistake(topicFilter);
+    if (mistake === undefined) topicFilters.add(topicFilter);
+    else problems.push(origin.problem("error", mistake.message, mistake.hint));
+  }
+  return [...topicFilters];
 }
 
 function durabilityOf(pick: Picker, otherwise: BrokerOptions["durability"]): BrokerOptions["durability"] {

@@ -149,7 +149,7 @@ export function listenersOfOptions(values: ReadonlyMap<string, Assignment[]>): L
     if (typeof value === "number") entries.push({ origin, type: "tcp", port: value });
   }
   for (const { value, origin } of values.get("addr") ?? []) {
-    if (value === null || typeof value !== "object") continue;
+    if (value === null || typeof value !== "object" || "object" in value) continue;
     entries.push({ origin, type: "tcp", port: value.port, ...(value.host === undefined ? {} : { host: value.host }) });
   }
   for (const type of ["tls", "ws", "wss", "quic"]) {

@@ -1,3 +1,4 @@
+import type { LineSettings } from "../../device/serial/line-spec.ts";
 import type { Entrance } from "../core/entrance.ts";
 import type { Limits } from "../core/limits.ts";
 import type { BrokerOptions } from "../core/options.ts";
@@ -179,6 +180,25 @@ export interface StoreSettings {
   dailyBudgetBytes: number | undefined;
 }
 
+/** MQTT-SN's gateway: what 1.2 §7.2 has names for. */
+export interface MqttSnSettings {
+  /** Of UDP; undefined: none. 0 takes a free port. */
+  port: number | undefined;
+  host: string;
+  /** Multicast address. */
+  group: string | undefined;
+  gatewayId: number;
+  advertiseSeconds: number;
+  retryMs: number;
+  retries: number;
+  /** Predefined topics of all clients, by number; and of single clients, by their identifiers. */
+  predefined: Map<number, string>;
+  predefinedOf: Map<string, Map<number, string>>;
+  cleanSessionSeconds: number;
+  /** Where the state of each client is retained: below it, by its identifier. */
+  statePrefix: string;
+}
+
 /** Everything that was configured, whole and in range: what `run` starts the broker with. */
 export interface Settings {
   options: BrokerOptions;
@@ -188,6 +208,10 @@ export interface Settings {
   /** Server certificates of our own authority are made anew when this machine's names and addresses change. */
   tlsReissue: boolean;
   workers: WorkerSettings;
+  mqttSn: MqttSnSettings;
+  serial: LineSettings[];
+  /** `name`: undefined for one made of the machine's. */
+  mdns: { provider: "off" | "auto" | "avahi" | "bonjour" | "mdns"; name: string | undefined };
   auth: AuthSettings;
   log: { level: LogLevel; format: LogFormat };
   /** Absolute paths, in the order in which they were given. */

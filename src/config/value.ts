@@ -25,10 +25,17 @@ export type ValueType =
   | { kind: "address" }
   /** NAME=VALUE of the table of limits. */
   | { kind: "limit" }
+  /** A serial line: a text, or in a file an object too; what it says is checked where all lines are known. */
+  | { kind: "line" }
   /** A policy, which stands for a delay in ms; Infinity is never. On the command line also FILTER=POLICY. */
   | { kind: "durability" };
 
-export type Value = boolean | number | string | Address;
+export type Value = boolean | number | string | Address | ObjectValue;
+
+/** An object of a file, as it stands there. */
+export interface ObjectValue {
+  readonly object: object;
+}
 
 /** Longest text of a user's that a message repeats. */
 const SHOWN_MAX = 60;
@@ -69,6 +76,9 @@ export function readValue(type: ValueType, value: unknown): Value | undefined {
   if (typeof value === "string") {
     // "true" in quotes is a mistake worth reporting; "10s" and "2MiB" can only be written as texts.
     return type.kind === "boolean" || type.kind === "integer" ? wordOf(type, value) : parseValue(type, value);
+  }
+  if (type.kind === "line" && typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return { object: value };
   }
   if (typeof value === "boolean") return type.kind === "boolean" ? value : undefined;
   if (typeof value !== "number" || !Number.isFinite(value)) return undefined;
@@ -112,6 +122,8 @@ export function describeType(type: ValueType): string {
       return "[HOST]:PORT, such as :1883 or 127.0.0.1:1883, with a port from 0 to 65,535";
     case "limit":
       return "NAME=VALUE";
+    case "line":
+      return "the path of a serial line, or an object with a path";
     case "durability":
       return DURABILITY_NEEDED;
   }
@@ -125,7 +137,9 @@ export function describeRange(type: ValueType): string {
 
 /** Writes a value as a person would: 30 days in seconds as "30d", 2097152 bytes as "2MiB", 65535 as "65,535". */
 export function formatValue(type: ValueType, value: Value): string {
-  if (typeof value !== "number") return typeof value === "object" ? `${value.host ?? ""}:${value.port}` : String(value);
+  if (typeof value === "object")
+    return "object" in value ? quoteValue(value.object) : `${value.host ?? ""}:${value.port}`;
+  if (typeof value !== "number") return String(value);
   if (type.kind === "durability") return formatDurability(value);
   if (type.kind === "duration") {
     const text = formatDuration(type.unit === "s" ? value * 1000 : value);

@@ -13,12 +13,13 @@ import { receiveAllowed } from "./dispatch.ts";
 import { type Entrance, NO_ENTRANCE } from "./entrance.ts";
 import { type Hook, Hooks } from "./hooks.ts";
 import { InlineClient } from "./inline.ts";
+import { KeepLast } from "./keep-last.ts";
 import type { Limits } from "./limits.ts";
 import { loadArchive } from "./load.ts";
 import type { Message } from "./message.ts";
 import type { BrokerOptions } from "./options.ts";
 import { Permissions } from "./permissions.ts";
-import type { Clock, Link, LinkHandler, Log, Random } from "./ports.ts";
+import type { Clock, GatewayHandler, Link, Log, Random } from "./ports.ts";
 import { packetOf, sendToRoute } from "./publish.ts";
 import { PublishWriter } from "./publish-writer.ts";
 import { Rates } from "./rates.ts";
@@ -78,6 +79,7 @@ export class Broker {
   readonly rates: Rates;
   readonly takeovers: Takeovers;
   readonly permissions: Permissions;
+  readonly keepLast: KeepLast;
   /** What becomes of all this in the store; undefined without one. */
   archive: Archive | undefined;
   /** Hooks or the log want to see each packet as an object. */
@@ -107,6 +109,7 @@ export class Broker {
     this.rates = new Rates(this);
     this.takeovers = new Takeovers(this);
     this.permissions = new Permissions(this);
+    this.keepLast = new KeepLast(options.queue.keepLast);
     this.archive = world.store === undefined ? undefined : new Archive(this, world.store);
   }
 
@@ -148,7 +151,7 @@ export class Broker {
   }
 
   /** A transport has a new link. `entrance`: what its listener asks of those who come by it. */
-  accept(link: Link, entrance: Entrance = NO_ENTRANCE): LinkHandler {
+  accept(link: Link, entrance: Entrance = NO_ENTRANCE): GatewayHandler {
     this.turn();
     const connection = new Connection(this, link, entrance, this.termsOf(entrance));
     this.counters.connectionsAccepted++;
@@ -205,7 +208,9 @@ export class Broker {
   /** Messages that wait for clients that are connected. */
   get waitingForConnected(): number {
     let waiting = 0;
-    for (const session of this.sessions.values()) if (session.live) waiting += session.delivery.waiting;
+    for (const { connection, delivery } of this.sessions.values()) {
+      if (connection?.asleep === false) waiting += delivery.waiting;
+    }
     return waiting;
   }
 

@@ -1,7 +1,6 @@
 import type { Connect } from "../codec/packet.ts";
 import { type ConnackReasonCode, ReasonCode } from "../codec/reason.ts";
-import { isUtf8, utf8Length } from "../codec/text.ts";
-import { isTopicName, levelCount } from "../topic/name.ts";
+import { utf8Length } from "../codec/text.ts";
 import type { Identity } from "./access.ts";
 import { beginAuthentication } from "./authentication.ts";
 import { Client } from "./client.ts";
@@ -12,6 +11,7 @@ import { establish } from "./establish.ts";
 import { type Admission, Refusal } from "./hooks.ts";
 import { waitFor } from "./reading.ts";
 import { connackCode } from "./reason-mapping.ts";
+import { objectionToWill } from "./will-rules.ts";
 
 /** CONNECT, §3.1: is it acceptable, and who is it? The only packet that may wait. What comes then is `establish`. */
 export function handleConnect(connection: Connection, connect: Connect): void {
@@ -115,9 +115,10 @@ function isIdentity(admission: Admission): admission is Identity {
 }
 
 function objectionTo(
-  { broker, terms, link }: Connection,
+  connection: Connection,
   connect: Connect,
 ): { code: ConnackReasonCode; reason: string } | undefined {
+  const { broker, terms, link } = connection;
   const { options, limits } = broker;
   const { protocolVersion, clientId, will } = connect;
   if (protocolVersion < options.minimumProtocolVersion) {
@@ -137,24 +138,12 @@ function objectionTo(
       reason: `client identifier over ${limits.clientIdBytes} bytes`,
     };
   }
-  if (will === undefined) return undefined;
-  if (!isTopicName(will.topicName))
-    return { code: ReasonCode.TopicNameInvalid, reason: "will topic is not a topic name" };
-  if (levelCount(will.topicName) > limits.topicLevels) {
-    return { code: ReasonCode.TopicNameInvalid, reason: `will topic has more than ${limits.topicLevels} levels` };
-  }
-  if (will.qos > terms.maximumQos) {
-    return { code: ReasonCode.QosNotSupported, reason: `will QoS ${will.qos} is above ${terms.maximumQos}` };
-  }
-  if (will.retain && !options.retain) return { code: ReasonCode.RetainNotSupported, reason: "retained will" };
-  if (will.properties.payloadFormatIndicator === 1 && !isUtf8(will.payload, 0, will.payload.length)) {
-    return { code: ReasonCode.PayloadFormatInvalid, reason: "will payload is not UTF-8" };
-  }
-  return undefined;
+  return will === undefined ? undefined : objectionToWill(connection, will);
 }
 
 /** 5.0 [MQTT-3.2.2-21] [-22]. 3.x clients cannot be told another value, so only caps that were asked for apply to them. */
-function effectiveKeepAlive({ broker, terms }: Connection, connect: Connect): number {
+function effectiveKeepAlive({ broker, terms, link }: Connection, connect: Connect): number {
+  if (link.isWatched === true) return connect.keepAliveSeconds;
   const { serverKeepAlive, keepAliveDefault } = broker.options;
   const { keepAliveMax } = terms;
   let seconds = connect.keepAliveSeconds;

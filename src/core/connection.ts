@@ -28,7 +28,7 @@ import type { Refusal } from "./hooks.ts";
 import type { DurableWaiter } from "./journal.ts";
 import type { Mount } from "./mount.ts";
 import { Parked } from "./parked.ts";
-import type { Link, LinkHandler } from "./ports.ts";
+import type { GatewayHandler, Link } from "./ports.ts";
 import { handlePublish } from "./publish.ts";
 import type { RateMeter } from "./rate-meter.ts";
 import { limitReading, readAfterDrain } from "./reading.ts";
@@ -36,6 +36,7 @@ import { connackCode, disconnectCode } from "./reason-mapping.ts";
 import type { Route } from "./router.ts";
 import { type AckType, sendAck, sendPacket, sendPingresp } from "./send.ts";
 import type { Session } from "./session.ts";
+import { changeWill, sleep, wake } from "./sleep.ts";
 import type { Terms } from "./terms.ts";
 import { IncomingAliases, type OutgoingAliases } from "./topic-alias.ts";
 
@@ -46,7 +47,7 @@ const LAST_ROUTE_TARGETS_MAX = 16;
 export const CLOSED_BY_CLIENT = "closed by the client";
 
 /** One network connection: takes its bytes apart, tells its client when it may, keeps its deadlines, and ends it properly. */
-export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter {
+export class Connection implements GatewayHandler, FrameSink, Timed, DurableWaiter {
   heapIndex = -1;
   dueMs = 0;
   readonly broker: Broker;
@@ -111,6 +112,10 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
   waits = false;
   /** It handles nothing until its rate allows more. */
   held = false;
+  /** What is meant for it is kept: see `GatewayHandler`. */
+  asleep = false;
+  /** Though asleep, it is sent what was kept. */
+  awake = false;
   private stalledSinceMs = 0;
   private stalledAtBytes = 0;
   /** When its right to be here ends, as that of a token does. */
@@ -128,10 +133,12 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
 
   /** More output is welcome: what the peer has not taken is within the budget for slow readers. */
   get writable(): boolean {
+    if (this.asleep && !this.awake) return false;
     if (!this.link.blocked) {
       this.pendingPackets = 0;
       return true;
     }
+    if (this.link.full === true) return false;
     const { limits } = this.broker;
     return this.link.pendingBytes < limits.linkPendingBytes && this.pendingPackets < limits.linkPendingPackets;
   }
@@ -157,6 +164,22 @@ export class Connection implements LinkHandler, FrameSink, Timed, DurableWaiter 
     readAfterDrain(this);
     if (this.state === ConnectionState.Connected) this.session.delivery.pump();
     this.broker.reschedule();
+  }
+
+  get backlog(): number {
+    return this.state === ConnectionState.Connected ? this.session.delivery.unacknowledged : 0;
+  }
+
+  sleep(willDelaySeconds: number): void {
+    sleep(this, willDelaySeconds);
+  }
+
+  wake(): void {
+    wake(this);
+  }
+
+  changeWill(will: Will | undefined): ReasonCode | undefined {
+    return changeWill(this, will);
   }
 
   onClose(error: Error | undefined): void {

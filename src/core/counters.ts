@@ -15,6 +15,8 @@ export const DROP_REASONS = [
   "rate",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
+/** A newer message of its topic took its place in a queue, see BrokerOptions.queue: that is asked for, and no loss. */
+const SUPERSEDED = "superseded";
 
 /** Plain numbers, written on the hot path and read when somebody asks. Totals count from start, or from what was restored. */
 export class Counters {
@@ -41,9 +43,14 @@ export class Counters {
   /** Records that the store had and could not give back. */
   storeRecordsLost = 0;
   messagesDropped = 0;
-  readonly droppedBy: Record<DropReason, number> = Object.fromEntries(
-    DROP_REASONS.map((reason) => [reason, 0]),
-  ) as Record<DropReason, number>;
+  readonly droppedBy: Record<DropReason | typeof SUPERSEDED, number> = Object.fromEntries(
+    [...DROP_REASONS, SUPERSEDED].map((reason) => [reason, 0]),
+  ) as Record<DropReason | typeof SUPERSEDED, number>;
+
+  /** Not among `messagesDropped`. */
+  superseded(): void {
+    this.droppedBy.superseded++;
+  }
 
   dropped(reason: DropReason): void {
     this.messagesDropped++;

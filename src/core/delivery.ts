@@ -7,6 +7,7 @@ import type { DropReason } from "./counters.ts";
 import { handOver } from "./hand-over.ts";
 import { Inflight } from "./inflight.ts";
 import type { DurableWaiter } from "./journal.ts";
+import type { Place } from "./keep-last.ts";
 import type { Message } from "./message.ts";
 import { Outgoing, OutgoingState } from "./outgoing.ts";
 import { packetOf } from "./publish.ts";
@@ -52,6 +53,11 @@ export class Delivery implements DurableWaiter {
     return this.queued === undefined ? 0 : this.queued.length;
   }
 
+  /** Messages that its client has not acknowledged, sent or not. */
+  get unacknowledged(): number {
+    return this.waiting + (this.inflight?.count ?? 0);
+  }
+
   /** Nothing waits, and nothing is under way. */
   get isEmpty(): boolean {
     return this.waiting === 0 && (this.inflight === undefined || this.inflight.count === 0);
@@ -72,8 +78,8 @@ export class Delivery implements DurableWaiter {
     group: Outgoing["group"],
   ): void {
     const { session, broker } = this;
-    const { connection } = session;
-    if (connection?.mount?.point.hides(message)) return;
+    if (session.connection?.mount?.point.hides(message)) return;
+    const connection = session.connection?.asleep ? undefined : session.connection;
     if (qos === 0) {
       // 5.0 [MQTT-4.6.0-6]: what was kept while the client was away is not overtaken.
       const queues =
@@ -329,8 +335,19 @@ export class Delivery implements DurableWaiter {
     this.forget(outgoing);
   }
 
+  /** A newer message takes the place of one that waits. */
+  supersede(queued: WaitingMessages, topicName: string, earlier: Outgoing | Place): void {
+    queued.remove(topicName, earlier);
+    this.forgetSuperseded(earlier);
+  }
+
+  private forgetSuperseded(earlier: Outgoing | Place): void {
+    this.forget(earlier);
+    this.broker.counters.superseded();
+  }
+
   /** Its record goes. */
-  forget(outgoing: Outgoing): void {
+  forget(outgoing: Outgoing | Place): void {
     const { archive } = this.broker;
     if (outgoing.key === 0 || archive === undefined) return;
     archive.queues.forget(this.session, outgoing);
@@ -344,12 +361,12 @@ export class Delivery implements DurableWaiter {
     const { broker, session } = this;
     const { message, qos } = outgoing;
     const queued = this.waitingMessages();
-    if (!makeRoom(this, queued, message)) return;
     const archive: Archive | undefined = session.stored ? broker.archive : undefined;
     if (archive?.journal.writable === false && archive.journal.congested) {
       this.dropped(message, "storeFull");
       return;
     }
+    if (!makeRoom(this, queued, message, queued.earlier(outgoing))) return;
     archive?.queues.keep(session, outgoing);
     if (broker.permissions.remembered) outgoing.judged = broker.permissions.generation;
     queued.push(outgoing);
@@ -365,10 +382,14 @@ export class Delivery implements DurableWaiter {
   }
 
   waitingMessages(): WaitingMessages {
-    this.queued ??= new WaitingMessages(this.broker, () => {
-      trim(this);
-      this.pump();
-    });
+    this.queued ??= new WaitingMessages(
+      this.broker,
+      () => {
+        trim(this);
+        this.pump();
+      },
+      (outgoing) => this.forgetSuperseded(outgoing),
+    );
     return this.queued;
   }
 

@@ -1,6 +1,5 @@
 import type { ConnackProperties, Connect } from "../codec/packet.ts";
 import { ReasonCode } from "../codec/reason.ts";
-import { levelCount } from "../topic/name.ts";
 import type { Identity } from "./access.ts";
 import type { Broker } from "./broker.ts";
 import { Client } from "./client.ts";
@@ -14,6 +13,7 @@ import { recover } from "./recovery.ts";
 import { sendPacket } from "./send.ts";
 import { NEVER_EXPIRES, Session } from "./session.ts";
 import { OutgoingAliases } from "./topic-alias.ts";
+import { mountWill } from "./will-rules.ts";
 
 /**
  * The client's proof was accepted: it gets its session and CONNACK. `proof` goes into CONNACK, 5.0 §4.12. `identity` is
@@ -123,7 +123,7 @@ export function establish(
 
 /** Puts the client and its will below the mount point of its listener, when that has one. Returns why it cannot. */
 function mount(connection: Connection, { will }: Connect): Refusal | undefined {
-  const { client, broker, terms } = connection;
+  const { client, terms } = connection;
   connection.will = will;
   const point = terms.mountPoint(client.clientId, client.userName);
   if (point === undefined) return undefined;
@@ -137,13 +137,8 @@ function mount(connection: Connection, { will }: Connect): Refusal | undefined {
   }
   connection.mount = new Mount(point);
   if (will === undefined) return undefined;
-  const mounted = connection.mount.mountWill(will);
-  const { topicName, properties } = mounted;
-  const objection = connection.mount.objectionTo(topicName, properties.responseTopic);
-  if (objection !== undefined) return new Refusal(objection, "will topic that cannot be used at this listener");
-  if (levelCount(topicName) > broker.limits.topicLevels) {
-    return new Refusal(ReasonCode.TopicNameInvalid, `will topic has more than ${broker.limits.topicLevels} levels`);
-  }
+  const mounted = mountWill(connection, will);
+  if (mounted instanceof Refusal) return mounted;
   connection.will = mounted;
   return undefined;
 }

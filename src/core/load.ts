@@ -3,6 +3,7 @@ import type { Archive } from "./archive.ts";
 import { BatchReader } from "./batch.ts";
 import type { Broker } from "./broker.ts";
 import { Client, NO_PEER } from "./client.ts";
+import { FoundTopics } from "./found-topics.ts";
 import { messageOfRecord, understood } from "./queue-reader.ts";
 import {
   type ClockRecord,
@@ -51,8 +52,10 @@ export async function loadArchive(broker: Broker, archive: Archive): Promise<voi
   const sessions = await loadSessions(broker, archive);
   await loadSubscriptions(broker, archive, sessions.byNumber);
   await loadIncoming(archive, sessions.byNumber);
-  await loadQueues(broker, archive, sessions);
-  await loadMessageKeys(archive);
+  const topics = broker.keepLast.isOn ? new FoundTopics(broker.keepLast) : undefined;
+  await loadQueues(broker, archive, sessions, topics);
+  await loadMessageKeys(archive, topics);
+  topics?.settle();
   await loadRetained(broker, archive);
   await loadTotals(broker, archive);
   broker.turn();
@@ -198,7 +201,12 @@ async function loadIncoming(archive: Archive, sessions: ReadonlyMap<number, Sess
   });
 }
 
-async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }: FoundSessions): Promise<void> {
+async function loadQueues(
+  broker: Broker,
+  archive: Archive,
+  { byNumber, cutOff }: FoundSessions,
+  topics: FoundTopics | undefined,
+): Promise<void> {
   const found = new Map<Session, FoundQueue>();
   const strays: number[] = [];
   let youngestMs = 0;
@@ -229,6 +237,7 @@ async function loadQueues(broker: Broker, archive: Archive, { byNumber, cutOff }
     }
     if (session.blocks[session.blocks.length - 1] !== block) session.blocks.push(block);
     queue.tail.push(key, head.form === QueueForm.Released ? 0 : head.countedBytes, 0);
+    topics?.queued(session, reader, head);
     if (head.qos !== 0) {
       queue.lastIdentifier = head.packetIdentifier;
       const underWayMax = cutOff.get(session);
@@ -261,10 +270,12 @@ async function removeStrays({ journal }: Archive, keys: readonly number[]): Prom
 }
 
 /** Messages that several sessions waited for, and nobody waits for any more. */
-async function loadMessageKeys(archive: Archive): Promise<void> {
-  const visit = ({ key }: BatchReader): void => {
+async function loadMessageKeys(archive: Archive, topics: FoundTopics | undefined): Promise<void> {
+  const visit = (reader: BatchReader): void => {
+    const { key } = reader;
     archive.queues.nextMessage = Math.max(archive.queues.nextMessage, key + 1);
     if (!archive.queues.references.has(key)) archive.journal.batch.delete(Table.Message, key);
+    else topics?.named(reader);
   };
   await each(archive, Table.Message, visit, 0);
 }

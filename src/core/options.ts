@@ -44,6 +44,12 @@ export interface BrokerOptions {
     overflow: "drop-oldest" | "drop-newest";
     /** Keep QoS 0 messages for absent sessions too. */
     qos0: boolean;
+    /**
+     * Topic Filters. Of each topic that one of them matches only the newest message waits for a session that is away,
+     * asleep or slow: it takes the place of the one before, at the end of the queue. Messages of shares and those with
+     * RETAIN all wait.
+     */
+    keepLast: readonly string[];
   };
   /**
    * What an acknowledgement waits for, where there is a store: milliseconds until what it promises is written. 0: it
@@ -89,7 +95,7 @@ export function defaultOptions(): BrokerOptions {
       noInheritedPropertiesOnAck: true,
     },
     sessionKey: "user+client",
-    queue: { overflow: "drop-oldest", qos0: false },
+    queue: { overflow: "drop-oldest", qos0: false, keepLast: [] },
     durability: { delayMs: 0, topics: [] },
     sys: { enabled: true, intervalMs: 10_000, restore: false },
     logPayloadBytes: 0,

@@ -17,7 +17,7 @@ export class Outgoing {
   readonly queuedAtMs: number;
   state: OutgoingState;
   packetIdentifier: number;
-  /** Order of sending, which is the order of resending, 5.0 [MQTT-4.6.0-1]. */
+  /** Order of sending, which is the order of resending, 5.0 [MQTT-4.6.0-1]; while it waits, its place in the queue. */
   sequence: number;
   /** Times it was sent before; above 0 sets DUP. */
   sendings: number;

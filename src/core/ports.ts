@@ -3,6 +3,7 @@
  * The core imports no `node:` module: sockets, clock, randomness and the log come in through here.
  */
 
+import type { Will } from "../codec/packet.ts";
 import type { ReasonCode } from "../codec/reason.ts";
 
 /** Time as the broker sees it. The host reads its clock once per turn of the event loop. */
@@ -54,6 +55,8 @@ export interface Peer {
   readonly pskIdentity?: string;
   /** MQTT-SN: the serial line it is connected to, "/dev/ttyUSB0". */
   readonly line?: string;
+  /** MQTT-SN: as whom those on the line come in, when its settings say so. */
+  readonly lineUser?: string;
   /** MQTT-SN: the wireless node id that a forwarder gave, in hexadecimal. */
   readonly nodeId?: string;
 }
@@ -104,6 +107,10 @@ export interface Link {
   readonly pendingBytes: number;
   /** True from a flush that the operating system did not take whole until `onDrain`. */
   readonly blocked: boolean;
+  /** While blocked: not one message more, whatever else the limits allow. Of gateways. */
+  readonly full?: boolean;
+  /** Its gateway watches over the client, which sleeps when it likes: there is no Keep Alive. */
+  readonly isWatched?: true;
   /** Bytes the operating system took since the start: tells a slow reader from one that stopped. */
   readonly takenBytes: number;
   /** Stops reading from the peer (back-pressure); bytes already read may still be delivered once. */
@@ -128,6 +135,24 @@ export interface LinkHandler {
   /** The peer half-closed, or the stream failed (`error`), or the link was ended or destroyed. Called exactly once. */
   onClose(error: Error | undefined): void;
 }
+
+/** What the core gives a gateway for each of its clients, which sleep, and change their wills. */
+export interface GatewayHandler extends LinkHandler {
+  /** Messages for the client that wait, or are not acknowledged yet. */
+  readonly backlog: number;
+  /**
+   * From now on what is meant for the client is kept, as if it were away. Its will waits for so many seconds after the
+   * connection, or after a restart when the broker is cut off meanwhile. After CONNACK only.
+   */
+  sleep(willDelaySeconds: number): void;
+  /** The client is sent what was kept, and what comes is kept as before; until `sleep`. Of one that sleeps only. */
+  wake(): void;
+  /** In place of the will that it has. Returns why it cannot have this one, as CONNACK would say. After CONNACK only. */
+  changeWill(will: Will | undefined): ReasonCode | undefined;
+}
+
+/** What a gateway hands the link of each client to. */
+export type GatewayAccept = (link: Link) => GatewayHandler;
 
 /** What a listener hands each accepted link to; the core answers with the link's handler. */
 export type Accept = (link: Link) => LinkHandler;

@@ -2,6 +2,7 @@ import { copyBytes } from "../codec/bytes.ts";
 import { type Archive, UNASKED_DELAY_MS } from "./archive.ts";
 import { BATCH_HEAD_BYTES, type Batch } from "./batch.ts";
 import type { Broker } from "./broker.ts";
+import { Place } from "./keep-last.ts";
 import type { Message } from "./message.ts";
 import { type Outgoing, OutgoingState } from "./outgoing.ts";
 import { topicBytesOf } from "./publish-writer.ts";
@@ -34,6 +35,7 @@ export class QueueArchive {
   private message: Message | undefined;
   private readonly sessions: Session[] = [];
   private readonly kept: Outgoing[] = [];
+  private readonly places: Place[] = [];
 
   constructor(broker: Broker, archive: Archive) {
     this.broker = broker;
@@ -79,13 +81,23 @@ export class QueueArchive {
     }
     kept.length = 0;
     sessions.length = 0;
+    if (this.places.length === 0) return;
+    for (const place of this.places) place.settle();
+    this.places.length = 0;
+  }
+
+  /** Stands for one that was handed to `keep` just now, and is to be on disk only. */
+  placeOf(outgoing: Outgoing): Place {
+    const place = new Place(outgoing.key, outgoing.message.countedBytes, 0, outgoing);
+    this.places.push(place);
+    return place;
   }
 
   /** The message is acknowledged or given up: its record goes. When it was not handed over yet it never is. */
-  forget(session: Session, outgoing: Outgoing): void {
+  forget(session: Session, outgoing: Outgoing | Place): void {
     const { key } = outgoing;
     if (key === 0) return;
-    if (outgoing.message === this.message) this.settle();
+    if (outgoing.message !== undefined && outgoing.message === this.message) this.settle();
     const { journal } = this.archive;
     const { batch, sequence } = journal;
     outgoing.key = 0;
@@ -192,15 +204,15 @@ export class QueueArchive {
     return session.block * SLOTS_PER_BLOCK + session.slot++;
   }
 
-  private unrefer(outgoing: Outgoing): void {
+  private unrefer(outgoing: Outgoing | Place): void {
     const { message, recordKey } = outgoing;
     if (recordKey === 0) return;
     outgoing.recordKey = 0;
     if (!this.unreferKey(recordKey)) return;
     const { batch, sequence } = this.archive.journal;
-    if (message.recordKey === recordKey && message.recordBatch === sequence) batch.void(message.recordAt);
+    if (message?.recordKey === recordKey && message.recordBatch === sequence) batch.void(message.recordAt);
     else batch.delete(Table.Message, recordKey);
-    message.recordKey = 0;
+    if (message !== undefined) message.recordKey = 0;
   }
 
   private putWhole(session: Session, outgoing: Outgoing, message: Message): void {

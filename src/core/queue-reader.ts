@@ -58,6 +58,8 @@ export async function readQueue(broker: Broker, tail: Tail, bytesMax: number): P
   const found = references.length === 0 ? NO_MESSAGES : await queues.recent.get(broker, references);
   const messages: Outgoing[] = [];
   for (const reader = new BatchReader(page); reader.next(); ) {
+    // Taken out while it was read.
+    if (!tail.has(reader.key)) continue;
     try {
       const outgoing = outgoingOf(broker, reader, found);
       outgoing.batch = lastBatch;

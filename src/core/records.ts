@@ -369,6 +369,11 @@ export function decodeQueued(name: Uint8Array, bytes: Uint8Array, start: number,
   return { ...head, ...decodeQueueExtras(bytes, start, wholeAt), whole };
 }
 
+/** Whether a queue record has extras; its head is enough to say so. */
+export function hasQueueExtras(bytes: Uint8Array, start: number): boolean {
+  return readUint32(bytes, start + 28) !== 0;
+}
+
 /** Where the extras of a queue record end, and with a whole one its message begins. */
 export function queueExtrasEnd(bytes: Uint8Array, start: number, end: number): number {
   const extrasEnd = start + QUEUE_HEAD_BYTES + readUint32(bytes, start + 28);

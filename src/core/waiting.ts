@@ -1,4 +1,5 @@
 import type { Broker } from "./broker.ts";
+import { Place } from "./keep-last.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { Queue } from "./queue.ts";
 import { readQueue } from "./queue-reader.ts";
@@ -22,8 +23,12 @@ export class WaitingMessages {
   /** Undefined when there is nothing on disk only. */
   tail: Tail | undefined = undefined;
   private readonly broker: Broker;
+  /** Of each topic of which only the newest message waits, that one. */
+  private readonly latest: Map<string, Outgoing | Place> | undefined;
   /** Something was read, and is in the queue now. */
   private readonly onRead: () => void;
+  /** What was read is not wanted any more, and in no queue. */
+  private readonly onSuperseded: (outgoing: Outgoing) => void;
   private reading = false;
   /** Of those in memory, the bytes of such as were read from disk. */
   private readBytes = 0;
@@ -31,9 +36,11 @@ export class WaitingMessages {
   private unknownUpTo = 0;
   private finding: Promise<void> | undefined = undefined;
 
-  constructor(broker: Broker, onRead: () => void) {
+  constructor(broker: Broker, onRead: () => void, onSuperseded: (outgoing: Outgoing) => void) {
     this.broker = broker;
     this.onRead = onRead;
+    this.onSuperseded = onSuperseded;
+    this.latest = broker.keepLast.isOn ? new Map() : undefined;
   }
 
   get length(): number {
@@ -45,18 +52,34 @@ export class WaitingMessages {
     return this.queue.bytes + (this.tail === undefined ? 0 : this.tail.bytes);
   }
 
+  /** The one that waits whose place `outgoing` is to take. */
+  earlier(outgoing: Outgoing): Outgoing | Place | undefined {
+    const { latest, broker } = this;
+    if (latest === undefined || !broker.keepLast.appliesTo(outgoing)) return undefined;
+    const { topicName } = outgoing.message;
+    const earlier = latest.get(topicName);
+    if (!(earlier instanceof Place) || this.tail?.has(earlier.key) === true) return earlier;
+    // The store has lost it.
+    latest.delete(topicName);
+    return undefined;
+  }
+
   /** Takes the youngest. One without a record in the store can only be in memory. */
   push(outgoing: Outgoing): void {
-    const { queue, tail, broker } = this;
+    const { queue, tail, latest, broker } = this;
     const { message, key } = outgoing;
     const bytes = message.countedBytes;
     const fits = queue.length < WINDOW_MESSAGES && queue.bytes + bytes <= WINDOW_BYTES;
     if (key === 0 || (tail === undefined && (fits || queue.length === 0))) {
       message.keep();
       queue.push(outgoing);
+      if (latest !== undefined && broker.keepLast.appliesTo(outgoing)) latest.set(message.topicName, outgoing);
     } else {
       this.tail ??= new Tail();
       this.tail.push(key, bytes, outgoing.batch);
+      if (latest !== undefined && broker.keepLast.appliesTo(outgoing)) {
+        latest.set(message.topicName, broker.archive!.queues.placeOf(outgoing));
+      }
     }
     broker.counters.queuedMessages++;
     broker.counters.queuedBytes += bytes;
@@ -69,8 +92,25 @@ export class WaitingMessages {
       const bytes = outgoing.message.countedBytes;
       this.left(1, bytes);
       this.forgetRead(bytes);
+      this.forgetLatest(outgoing);
     }
     return outgoing;
+  }
+
+  /** Takes out the newest of a topic, in memory or on disk only. */
+  remove(topicName: string, waiting: Outgoing | Place): void {
+    this.latest?.delete(topicName);
+    if (waiting instanceof Place) {
+      const { tail } = this;
+      tail!.remove(waiting.key, waiting.bytes);
+      if (tail!.count === 0) this.tail = undefined;
+      this.left(1, waiting.bytes);
+      return;
+    }
+    const bytes = waiting.message.countedBytes;
+    this.queue.remove(waiting);
+    this.left(1, bytes);
+    this.forgetRead(bytes);
   }
 
   /** Takes out those in memory for which `wanted` holds, in order. */
@@ -81,6 +121,7 @@ export class WaitingMessages {
     const bytes = bytesBefore - queue.bytes;
     this.left(taken.length, bytes);
     this.forgetRead(bytes);
+    for (const outgoing of taken) this.forgetLatest(outgoing);
     return taken;
   }
 
@@ -88,6 +129,7 @@ export class WaitingMessages {
   takeTail(): Tail | undefined {
     const { tail } = this;
     this.tail = undefined;
+    this.latest?.clear();
     if (tail !== undefined) this.left(tail.count, tail.bytes);
     return tail;
   }
@@ -98,6 +140,11 @@ export class WaitingMessages {
     if (sentKey >= tail.firstKey!) this.unknownUpTo = sentKey;
     this.broker.counters.queuedMessages += tail.count;
     this.broker.counters.queuedBytes += tail.bytes;
+  }
+
+  /** As `restore`, of those that were surely not sent: where the newest of a topic waits. */
+  restoreLatest(topicName: string, place: Place): void {
+    if (place.key > this.unknownUpTo) this.latest?.set(topicName, place);
   }
 
   /**
@@ -124,7 +171,7 @@ export class WaitingMessages {
     // While it is being found out what was under way, that comes first.
     if (this.reading || tail === undefined || this.unknownUpTo !== 0) return;
     this.reading = true;
-    this.readPage(tail, (outgoing) => this.queue.push(outgoing)).then(
+    this.readPage(tail, (outgoing) => this.takeRead(outgoing)).then(
       () => {
         broker.turn();
         this.reading = false;
@@ -144,7 +191,7 @@ export class WaitingMessages {
       if (outgoing.qos > 0 && outgoing.key <= unknownUpTo && take(outgoing)) {
         this.left(1, outgoing.message.countedBytes);
         this.forgetRead(outgoing.message.countedBytes);
-      } else this.queue.push(outgoing);
+      } else this.takeRead(outgoing);
     };
     for (;;) {
       const { tail } = this;
@@ -162,8 +209,11 @@ export class WaitingMessages {
 
   /** The next messages of the tail, which leaves them to `each`. What the store has lost of them is named there. */
   private async readPage(tail: Tail, each: (outgoing: Outgoing) => void): Promise<void> {
-    const { messages, lastKey } = await readQueue(this.broker, tail, PAGE_BYTES);
+    const page = await readQueue(this.broker, tail, PAGE_BYTES);
+    const { lastKey } = page;
     if (this.tail !== tail || lastKey === 0) return;
+    const messages = page.messages.filter(({ key }) => tail.has(key));
+    this.broker.turn();
     const taken = tail.takeUpTo(lastKey);
     let bytes = 0;
     for (const outgoing of messages) bytes += outgoing.message.countedBytes;
@@ -175,6 +225,40 @@ export class WaitingMessages {
     this.broker.archive!.queues.readBytes += bytes;
     if (tail.count === 0) this.tail = undefined;
     for (const outgoing of messages) each(outgoing);
+  }
+
+  /** What was read waits in memory from now on, if there is no newer one whose place is its own. */
+  private takeRead(outgoing: Outgoing): void {
+    const { latest, broker } = this;
+    if (latest !== undefined && broker.keepLast.appliesTo(outgoing)) {
+      const { topicName } = outgoing.message;
+      const known = latest.get(topicName);
+      if (known instanceof Place && known.key > outgoing.key) {
+        this.discardRead(outgoing);
+        return;
+      }
+      // Left by a run that did not ask for the newest only, or could not know the topic of a record.
+      if (known !== undefined && !(known instanceof Place)) {
+        this.remove(topicName, known);
+        this.onSuperseded(known);
+      }
+      latest.set(topicName, outgoing);
+    }
+    this.queue.push(outgoing);
+  }
+
+  private discardRead(outgoing: Outgoing): void {
+    const bytes = outgoing.message.countedBytes;
+    this.left(1, bytes);
+    this.forgetRead(bytes);
+    this.onSuperseded(outgoing);
+  }
+
+  private forgetLatest(outgoing: Outgoing): void {
+    const { latest } = this;
+    if (latest === undefined) return;
+    const { topicName } = outgoing.message;
+    if (latest.get(topicName) === outgoing) latest.delete(topicName);
   }
 
   /** Counts what was read and is gone now; what was never on disk only is not told apart from it. */

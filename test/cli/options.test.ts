@@ -125,7 +125,7 @@ for (const option of WITH_VALUE) {
 
   test(`--${option.name} ${option.nullable ? "takes none" : "doesn't take none for nothing"}`, async () => {
     const line = parseCommandLine([`--${option.name}=none`], {});
-    const isText = ["string", "file", "host"].includes(option.type.kind);
+    const isText = ["string", "file", "host", "line"].includes(option.type.kind);
     if (option.nullable) assert.deepEqual(given(line.options, option), [null]);
     else assert.deepEqual(given(line.options, option), isText ? ["none"] : undefined);
   });

@@ -14,7 +14,7 @@ test("the whole example of a configuration is read", async () => {
               compat: { obscureNotAuthorized: true, passiveClientDisconnect: true, alwaysReturnResponseInfo: true,
                         noInheritedPropertiesOnAck: true } },
       limits: { clients: 5, connectTimeout: "5s", queuedBytes: "1MiB", linkStall: 2.5 },
-      sessions: { key: "client" }, queue: { overflow: "drop-newest", qos0: true },
+      sessions: { key: "client" }, queue: { overflow: "drop-newest", qos0: true, keepLast: ["a/#"] },
       store: { type: "memory", required: false, clock: "trusted", dailyBudget: "1GiB",
                durability: { default: "batch:100ms", "sensors/#": "batch:30s", "debug/#": "never", door: "sync" } },
       auth: { allowAnonymous: false },
@@ -50,7 +50,7 @@ test("the whole example of a configuration is read", async () => {
       noInheritedPropertiesOnAck: true,
     },
     sessionKey: "client",
-    queue: { overflow: "drop-newest", qos0: true },
+    queue: { overflow: "drop-newest", qos0: true, keepLast: ["a/#"] },
     durability: {
       delayMs: 100,
       topics: [
@@ -178,7 +178,7 @@ for (const [text, hint] of [
   ["{ listener: [] }", 'Did you mean "listeners"?'],
   ["{ retain: true }", 'Did you mean "mqtt.retain"?'],
   ["{ 'mqtt-sub-id-support': true }", 'Did you mean "mqtt.subscriptionIdentifiers"?'],
-  ["{ queue: { x: 1 } }", "Known here: overflow, qos0"],
+  ["{ queue: { x: 1 } }", "Known here: overflow, qos0, keepLast"],
   ["{ limits: { conectTimeout: 1 } }", 'Did you mean "connectTimeout"?'],
   ["{ mqtt: { maximumQos: 3 } }", "As the option --mqtt-maximum-qos: Highest QoS (Maximum QoS)"],
   ["{ limits: { topicLevels: 0 } }", "It bounds levels of a Topic Name or Topic Filter"],

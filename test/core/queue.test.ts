@@ -52,10 +52,29 @@ test("a queue that was long and is empty again works as a new one", () => {
   }
 });
 
-test("any pushing, shifting and extracting agrees with an array", () => {
+test("one that is removed from the midst leaves the others in order, and the queue no longer than it has to be", () => {
+  const queue = new Queue();
+  const kept = waiting(1);
+  queue.push(kept);
+  let last = waiting(2);
+  queue.push(last);
+  for (let count = 0; count < 10_000; count++) {
+    const next = waiting(3);
+    queue.remove(last);
+    queue.push(next);
+    last = next;
+  }
+  assert.deepEqual([queue.length, queue.bytes], [2, 4 + 2 * 5]);
+  assert.equal((queue as unknown as { slots: unknown[] }).slots.length, 8);
+  assert.deepEqual([...queue.waiting()], [kept, last]);
+  assert.deepEqual([queue.shift(), queue.shift(), queue.shift()], [kept, last, undefined]);
+});
+
+test("any pushing, removing, shifting and extracting agrees with an array", () => {
   const operation = fc.oneof(
     { weight: 3, arbitrary: fc.record({ kind: fc.constant("push" as const), value: fc.nat(9) }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant("shift" as const), value: fc.constant(0) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("remove" as const), value: fc.nat(99) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("extract" as const), value: fc.nat(9) }) },
   );
   fc.assert(
@@ -67,7 +86,12 @@ test("any pushing, shifting and extracting agrees with an array", () => {
           queue.push(waiting(value));
           model.push(value);
         } else if (kind === "shift") assert.equal(queue.shift()?.message.payloadEnd, model.shift());
-        else {
+        else if (kind === "remove") {
+          if (model.length === 0) continue;
+          const at = value % model.length;
+          queue.remove([...queue.waiting()][at]!);
+          model.splice(at, 1);
+        } else {
           const taken = queue.extract((one) => one.message.payloadEnd === value);
           assert.deepEqual(
             sizes(taken),

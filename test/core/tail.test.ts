@@ -33,6 +33,64 @@ test("any keys that grow come out as a list of them would", () => {
   );
 });
 
+test("keys that are removed one by one are gone, and the rest comes out as a list of them would", () => {
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant("push" as const), value: fc.nat(2) }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant("remove" as const), value: fc.nat(1000) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("take" as const), value: fc.nat(1000) }) },
+  );
+  fc.assert(
+    fc.property(fc.nat(300), fc.array(step, { maxLength: 400 }), (begin, steps) => {
+      const tail = new Tail();
+      let model: number[] = [];
+      let last = 0;
+      const push = (gap: number): void => {
+        last += 1 + gap;
+        model.push(last);
+        tail.push(last, last % 7, 1);
+      };
+      for (let count = 0; count < begin; count++) push(count % 50 === 0 ? 1 : 0);
+      for (const { kind, value } of steps) {
+        if (kind === "push") push(value);
+        else if (model.length === 0) continue;
+        else if (kind === "remove") {
+          const [key] = model.splice(value % model.length, 1);
+          assert.equal(tail.has(key!), true);
+          tail.remove(key!, key! % 7);
+          assert.equal(tail.has(key!), false);
+        } else {
+          const cut = model[value % model.length]!;
+          const upTo = tail.lastKeyUpTo(cut + 1);
+          assert.ok(upTo >= cut && upTo <= cut + 1);
+          const taken = model.filter((key) => key <= cut);
+          model = model.filter((key) => key > cut);
+          assert.equal(tail.takeUpTo(cut), taken.length);
+          for (const key of taken) tail.bytes -= key % 7;
+        }
+        assert.deepEqual([tail.count, tail.firstKey], [model.length, model[0]]);
+        assert.equal(
+          tail.bytes,
+          model.reduce((sum, key) => sum + (key % 7), 0),
+        );
+      }
+      for (let key = 0; key <= last + 1; key++) assert.equal(tail.has(key), model.includes(key));
+    }),
+    { seed: 5, numRuns: 100 },
+  );
+});
+
+test("that one key after the other takes the place of one before costs no room", () => {
+  const tail = new Tail();
+  tail.push(1, 1, 1);
+  for (let key = 2; key <= 100_000; key++) {
+    tail.push(key, 1, 1);
+    if (key > 3) tail.remove(key - 1, 1);
+  }
+  assert.deepEqual([tail.count, tail.bytes, tail.firstKey], [3, 3, 1]);
+  const { gone, runs } = tail as unknown as { gone: Set<number>; runs: number[] };
+  assert.ok(gone.size + runs.length < 200, `${gone.size} gone, ${runs.length} ends of runs`);
+});
+
 test("pushing goes on after everything was taken", () => {
   const tail = new Tail();
   tail.push(5, 1, 1);

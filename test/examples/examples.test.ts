@@ -75,15 +75,24 @@ suite("the package", () => {
       others.filter((path) => !expected.includes(path)),
       [],
     );
-    for (const path of ["LICENSE", "package.json", "dist/library.js", "dist/library.d.ts", "dist/main.js"]) {
+    for (const path of [
+      "LICENSE",
+      "package.json",
+      "dist/src/library.js",
+      "dist/src/library.d.ts",
+      "dist/src/main.js",
+    ]) {
       assert.ok(installed.files.includes(path), `${path} is missing`);
     }
   });
 
   test("has JavaScript and declarations of every source and of the stores' suite, and of none that is gone", () => {
-    const sources = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })
+    const sources = ["src", "device"]
+      .flatMap((folder) =>
+        readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map((path) => join(folder, path)),
+      )
       .filter((path) => path.endsWith(".ts"))
-      .concat("store-suite.ts")
+      .concat("test/store/suite.ts")
       .flatMap((path) => [`dist/${path.slice(0, -3)}.js`, `dist/${path.slice(0, -3)}.d.ts`]);
     assert.deepEqual(
       installed.files.filter((path) => path.startsWith("dist/")),
@@ -99,7 +108,7 @@ suite("the package", () => {
 
   test("loads every file without a devDependency", () => {
     // A program and two threads: they do what they are for when they are loaded.
-    const entries = ["dist/main.js", "dist/listener-worker.js", "dist/store/sqlite/worker.js"];
+    const entries = ["main.js", "listener-worker.js", "store/sqlite/worker.js"].map((path) => `dist/src/${path}`);
     const loads = installed.files
       .filter((path) => path.endsWith(".js") && !entries.includes(path))
       .map((path) => `await import('./node_modules/mqtt-broker/${path}');`);
@@ -126,7 +135,7 @@ suite("the examples", () => {
   test("are all tested here", () => {
     const expected = ["broker.ts", "client-arduino", "client-mqttjs.ts", "client-paho.py", "custom-listener.ts"];
     expected.push("inline-publisher.ts", "ledger.ts", "paho-plugin.mjs", "paho.json5", "plugin.mjs");
-    expected.push("rewrite-topics.ts", "log-store.ts", "log-store.test.ts", "own-store.ts");
+    expected.push("rewrite-topics.ts", "log-store.ts", "log-store.test.ts", "own-store.ts", "serial");
     expected.push("auth-rules.ts", "auth-file.ts", "auth-home.json5", "auth-devices.json5");
     assertExamples(readdirSync(join(ROOT, "examples")), expected);
   });

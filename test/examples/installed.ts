@@ -54,7 +54,7 @@ export function install(): Installed {
   return {
     folder,
     files: files.map(({ path }) => path).sort(),
-    main: join(home, "dist/main.js"),
+    main: join(home, "dist/src/main.js"),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

@@ -89,6 +89,11 @@ suite("createBroker", () => {
     [{ mqtt: { serverKeepAlive: 65_536 } }, "Option serverKeepAlive is 65536, must be 0 to 65535"],
     [{ mqtt: { topicAliasMaximum: -1 } }, "Option topicAliasMaximum is -1, must be 0 to 65535"],
     [{ mqtt: { retained: true } as MqttOptions }, "There is no option called retained"],
+    [{ mqtt: { queue: { keepLast: ["a/#", "a#"] } } }, 'Option queue.keepLast has "a#", which is no topic filter'],
+    [
+      { mqtt: { queue: { keepLast: ["$share/g/a"] } } },
+      'Option queue.keepLast has "$share/g/a", which is no topic filter',
+    ],
     [{ limits: { clients: 0 } }, "Limit clients is 0, must be 1 to 10000000"],
     [{ limits: { clients: Number.NaN } }, "Limit clients is NaN, must be 1 to 10000000"],
     [{ limits: { client: 1 } as never }, "There is no limit called client"],

@@ -1,6 +1,7 @@
 import { matches, type SimMessage } from "./message.ts";
 import type { SimLink } from "./network.ts";
 import { RetainedModel } from "./retained-model.ts";
+import type { Scenario } from "./scenario.ts";
 import { type FilterModel, type History, SessionModel } from "./session-model.ts";
 import type { Timeline } from "./timeline.ts";
 import { WillModel } from "./will-model.ts";
@@ -49,10 +50,12 @@ export class Oracle {
   /** When a member last left or may have: what it had under way with QoS 2 goes to nobody else. */
   private readonly leftMs = new Map<string, number>();
   private readonly timeline: Timeline;
+  private readonly keepLast: readonly string[];
 
-  constructor(timeline: Timeline, trusted: boolean, damaged: boolean) {
+  constructor(timeline: Timeline, { trusted, damages, mqtt }: Pick<Scenario, "trusted" | "damages" | "mqtt">) {
     this.timeline = timeline;
-    this.damaged = damaged;
+    this.damaged = damages > 0;
+    this.keepLast = mqtt.queue?.keepLast ?? [];
     const { crashes, restarts, storms } = this;
     this.history = { crashes, restarts, storms, trusted };
     this.wills = new WillModel(this.history);
@@ -196,7 +199,7 @@ export class Oracle {
       expirySeconds === undefined || nowMs - firstSentMs < expirySeconds * 1000;
     for (const session of this.sessions.values()) {
       for (const message of session.owed.values()) {
-        if (isDue(message))
+        if (isDue(message) && !this.isSuperseded(session, message))
           this.break(`${session.clientId} never got ${message.key} (${message.topic}, QoS ${message.qos})`);
       }
     }
@@ -206,6 +209,19 @@ export class Oracle {
       }
     }
     this.break(this.retained.verdict(found, nowMs));
+  }
+
+  /** Another of its topic, which may have come to the broker after it, took its place: it came, or was declared lost. */
+  private isSuperseded({ seen, excused }: SessionModel, { key, topic, firstSentMs }: SimMessage): boolean {
+    if (!this.keepsLast(topic)) return false;
+    return [...seen.keys(), ...excused].some((other) => {
+      const message = other === key ? undefined : this.messages.get(other);
+      return message?.topic === topic && message.acknowledgedMs >= firstSentMs;
+    });
+  }
+
+  private keepsLast(topic: string): boolean {
+    return this.keepLast.some((topicFilter) => matches(topicFilter, topic));
   }
 
   private owe(filter: FilterModel, message: SimMessage): void {
@@ -255,8 +271,10 @@ export class Oracle {
     if (message.isWill || inShare || this.damaged) return;
     const line = `${message.publisher} ${message.topic} ${message.qos} ${qos}`;
     const last = session.lastNumbers.get(line) ?? -1;
-    // One whose first copy came before the subscription, or was dropped or refused, may be sent again after later ones.
-    const isSure = session.surelyWanted(message) !== undefined && !session.excused.has(key) && !message.inStorm;
+    // One whose first copy came before the subscription, or was dropped, refused or superseded, may be sent again after
+    // later ones.
+    const isFirst = !session.excused.has(key) && !message.inStorm && !this.keepsLast(message.topic);
+    const isSure = session.surelyWanted(message) !== undefined && isFirst;
     if (message.number < last && isSure) this.break(`${who} after number ${last}`);
     else if (message.number > last) session.lastNumbers.set(line, message.number);
   }

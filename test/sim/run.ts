@@ -84,7 +84,7 @@ class Run {
     this.scenario = drawScenario(this.random, { calm: !withStore, damage, isHarsh });
     const { scenario, timeline, random } = this;
     this.actsLeft = scenario.acts;
-    this.oracle = new Oracle(timeline, scenario.trusted, scenario.damages > 0);
+    this.oracle = new Oracle(timeline, scenario);
     const { latencyMs, windowBytes } = scenario;
     this.network = { timeline, random, latencyMs, windowBytes, digest: 0 };
     this.disk = new VirtualDisk(timeline, random, { pass: (point) => this.life!.crashPoints.pass(point) });

@@ -63,7 +63,7 @@ export function drawScenario(random: SeededRandom, choice: ScenarioChoice): Scen
   const clients = 3 + random.below(3);
   const payloadBytes = random.pick([30, 30, 700, 700, 8_000, 40_000]);
   const damages = choice.damage && random.below(8) === 0 ? 1 + random.below(3) : 0;
-  return {
+  const drawn: Scenario = {
     characters: Array.from({ length: clients }, (_, number) => drawCharacter(random, number)),
     limits: random.pick([
       {},
@@ -72,7 +72,7 @@ export function drawScenario(random: SeededRandom, choice: ScenarioChoice): Scen
       { queuedBytes: 500 + random.below(4000) },
       { inflight: 1 + random.below(8) },
     ]),
-    mqtt: { queue: { overflow: random.pick(["drop-oldest", "drop-newest"] as const), qos0: false } },
+    mqtt: { queue: { overflow: random.pick(["drop-oldest", "drop-newest"] as const), qos0: false, keepLast: [] } },
     payloadBytes,
     latencyMs: random.pick([0, 2, 5, 40]),
     windowBytes: Math.max(payloadBytes >> 2, random.pick([200, 2_000, 65_536, 65_536])),
@@ -85,6 +85,8 @@ export function drawScenario(random: SeededRandom, choice: ScenarioChoice): Scen
     weather: { ...fairWeather(), syncMs: choice.isHarsh ? 300 : random.pick([1, 8, 40, 300]) },
     storms: !choice.calm && !choice.isHarsh && random.below(4) === 0,
   };
+  if (drawn.acts % 3 === 0) drawn.mqtt.queue = { ...drawn.mqtt.queue!, keepLast: [KEEP_LAST] };
+  return drawn;
 }
 
 function drawCharacter(random: SeededRandom, number: number): Character {
@@ -129,6 +131,8 @@ export function drawMessage(random: SeededRandom, publisher: Character, number: 
   };
 }
 
+/** Of these topics only the newest message waits, in a third of all runs. */
+const KEEP_LAST = "a/#";
 const TOPICS = ["a/0", "a/0", "a/1", "a/0/x"] as const;
 const FILTERS = ["a/0", "a/1", "a/+", "a/#", "a/0/#", "r/#", "r/+/1", "r/0/+", "r/1/2", "w/#", "w/0"] as const;
 

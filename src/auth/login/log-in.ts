@@ -4,7 +4,7 @@ import { ReasonCode } from "../../codec/reason.ts";
 import type { Client } from "../../core/client.ts";
 import { Login } from "../login.ts";
 import type { ReadUser } from "../reading/read-auth.ts";
-import { Attempt, type LoginTools } from "./attempt.ts";
+import { Attempt, type LoginTools, userCalled } from "./attempt.ts";
 import { type Certified, certified } from "./certificate.ts";
 import { byCredentials } from "./credentials.ts";
 import { LoginFailure } from "./login-failure.ts";
@@ -18,8 +18,8 @@ type Answer = Login | LoginFailure;
  *
  * 1. A verified certificate or a proved key (TLS-PSK) that names a user, when the client gives no credentials or that user's name: who has proved to
  *    be kim need not know her password. Other credentials must hold by themselves.
- * 2. Without credentials (user name and password absent, not empty): whom the connection names (serial, mqtt_sn,
- *    unix_socket), else anonymous.
+ * 2. Without credentials (user name and password absent, not empty): whom the settings of its serial line name, and nobody
+ *    else; else whom the connection names (serial, mqtt_sn, unix_socket), else anonymous.
  * 3. The user name's entry, by its password or token; for names that are in no entry, a token that an entry "*" takes.
  * 4. unauthenticated, where 1 to 3 failed; but not where they could not be decided.
  *
@@ -77,8 +77,17 @@ function provedHolder({ users, client }: Attempt): Certified | string | undefine
   return pskIdentity === undefined || !isAsked ? undefined : keyHolder(users, pskIdentity);
 }
 
-function byConnection(attempt: Attempt): Login | undefined {
-  const user = attempt.users.lineUser(attempt.client, attempt.tools.wallMs());
+function byConnection(attempt: Attempt): Answer | undefined {
+  const { users, client, tools } = attempt;
+  const { line, lineUser } = client.peer;
+  if (lineUser !== undefined) {
+    const named = users.byName.get(lineUser);
+    if (named !== undefined) return attempt.admit(named, lineUser);
+    // Somebody else than was meant is worse than nobody.
+    const why = `${userCalled(lineUser)}, whose the serial line ${line} is, is not in ${users.file || "the rules"}`;
+    return new LoginFailure(`${why}: mqtt-broker passwd add ${lineUser} makes this user`, false);
+  }
+  const user = users.lineUser(client, tools.wallMs());
   return user === undefined ? undefined : attempt.login(user, user.name);
 }
 
@@ -127,6 +136,7 @@ function identifyAgain(attempt: Attempt, before: Login): Answer | undefined {
   const { users } = attempt;
   const { user, name, tokenGroups, expiresMs, failure } = before;
   if (user === undefined) return undefined;
+  if (name === attempt.client.peer.lineUser) return byConnection(attempt);
   switch (user.method) {
     case "client_cert":
     case "psk": {

@@ -1,0 +1,63 @@
+import { isIP } from "node:net";
+import { type LineMistake, type LineSettings, readLine } from "../../device/serial/line-spec.ts";
+import type { Problem } from "../text/problem.ts";
+import { isTopicName } from "../topic/name.ts";
+import type { Assignment } from "./layer.ts";
+import type { MqttSnSettings } from "./settings.ts";
+
+const TOPIC_ID_MAX = 0xfffe;
+const FIRST_OCTET_OF_GROUPS = { min: 224, max: 239 };
+
+/** The tables of `--mqtt-sn-topic`. Problems: what is no number and topic, and a number that is given twice. */
+export function predefinedTopics(
+  assignments: readonly Assignment[],
+  problems: Problem[],
+): Pick<MqttSnSettings, "predefined" | "predefinedOf"> {
+  const predefined = new Map<number, string>();
+  const predefinedOf = new Map<string, Map<number, string>>();
+  for (const { value, origin } of assignments) {
+    const [, client, digits, name = ""] = /^(?:([^=]+):)?(\d{1,5})=(.+)$/s.exec(String(value)) ?? [];
+    const id = Number(digits);
+    if (digits === undefined || id < 1 || id > TOPIC_ID_MAX || !isTopicName(name)) {
+      const message = `${JSON.stringify(value)} is no predefined topic`;
+      const hint = `Write ID=TOPIC, or CLIENT:ID=TOPIC for one client, with an ID from 1 to ${TOPIC_ID_MAX} and a topic without + and #`;
+      problems.push(origin.problem("error", message, hint));
+      continue;
+    }
+    const table = client === undefined ? predefined : (predefinedOf.get(client) ?? new Map<number, string>());
+    if (client !== undefined) predefinedOf.set(client, table);
+    const before = table.get(id);
+    if (before !== undefined && before !== name) {
+      const whose = client === undefined ? "" : ` of ${client}`;
+      problems.push(origin.problem("error", `The predefined topic ${id}${whose} is ${before} already`));
+    }
+    table.set(id, name);
+  }
+  return { predefined, predefinedOf };
+}
+
+/** The lines of `--serial`, each path once. */
+export function serialLines(assignments: readonly Assignment[], problems: Problem[]): LineSettings[] {
+  const lines: LineSettings[] = [];
+  for (const { value, origin } of assignments) {
+    const mistakes: LineMistake[] = [];
+    const line = readLine(
+      typeof value === "object" && value !== null && "object" in value ? value.object : value,
+      mistakes,
+    );
+    for (const { message } of mistakes) problems.push(origin.problem("error", message));
+    if (line === undefined) continue;
+    if (lines.some(({ path }) => path === line.path)) {
+      problems.push(origin.problem("error", `The serial line ${line.path} is given twice`));
+    } else lines.push(line);
+  }
+  return lines;
+}
+
+/** Why the address is no multicast group of IPv4; undefined when it is one. */
+export function objectionToGroup(address: string): string | undefined {
+  const first = Number(address.split(".")[0]);
+  const { min, max } = FIRST_OCTET_OF_GROUPS;
+  if (isIP(address) === 4 && first >= min && first <= max) return undefined;
+  return `${JSON.stringify(address)} is no multicast group of IPv4: those are 224.0.0.0 to 239.255.255.255`;
+}
