@@ -25,11 +25,11 @@ test("mqttSn: nothing is opened unless it is asked for, and the times are those 
     gatewayId: 1,
     advertiseSeconds: 900,
     retryMs: 10_000,
-    statePrefix: "$SYS/broker/clients",
     retries: 3,
     predefined: new Map(),
     predefinedOf: new Map(),
     cleanSessionSeconds: 86_400,
+    statePrefix: "$SYS/broker/clients",
   });
   assert.deepEqual([serial, warnings], [[], []]);
 });
@@ -39,6 +39,7 @@ test("mqttSn: options and keys of the file say the same", async () => {
     ...["--mqtt-sn-port=1884", "--bind=127.0.0.1", "--mqtt-sn-group=225.1.1.1", "--mqtt-sn-gateway-id=7"],
     ...["--mqtt-sn-advertise=20m", "--mqtt-sn-retry-interval=500ms", "--mqtt-sn-retry-count=5"],
     ...["--mqtt-sn-topic=1=plant/level", "--mqtt-sn-topic=pump-3:1=plant/pump-3", "--mqtt-sn-clean-session-expiry=1h"],
+    "--mqtt-sn-state-prefix=plant/states",
     "--serial=/dev/ttyUSB0:9600,framing=slip-crc",
   ]);
   const fromFile = await settingsOf([], {
@@ -46,7 +47,7 @@ test("mqttSn: options and keys of the file say the same", async () => {
       bind: "127.0.0.1",
       mqttSn: {
         port: 1884, group: "225.1.1.1", gatewayId: 7, advertise: "20m", retryInterval: "500ms", retryCount: 5,
-        topics: ["1=plant/level", "pump-3:1=plant/pump-3"], cleanSessionExpiry: "1h",
+        topics: ["1=plant/level", "pump-3:1=plant/pump-3"], cleanSessionExpiry: "1h", statePrefix: "plant/states",
       },
       serial: ["/dev/ttyUSB0:9600,framing=slip-crc"],
     }`,
@@ -58,11 +59,11 @@ test("mqttSn: options and keys of the file say the same", async () => {
     gatewayId: 7,
     advertiseSeconds: 1200,
     retryMs: 500,
-    statePrefix: "$SYS/broker/clients",
     retries: 5,
     predefined: new Map([[1, "plant/level"]]),
     predefinedOf: new Map([["pump-3", new Map([[1, "plant/pump-3"]])]]),
     cleanSessionSeconds: 3600,
+    statePrefix: "plant/states",
   });
   assert.deepEqual(fromFile.mqttSn, fromOptions.mqttSn);
   assert.deepEqual(fromOptions.serial, [{ ...LINE, baudRate: 9600, framing: "slip-crc" }]);
