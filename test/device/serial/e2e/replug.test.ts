@@ -88,6 +88,7 @@ test("what waits for a sleeper outlives the unplugging of its line", async () =>
   await pause(20);
   await cable.plug();
   await node.wake();
-  assert.deepEqual(node.received, [{ topic: "set", text: "21" }]);
+  // Once, or again when its acknowledgement took long.
+  assert.deepEqual([...new Set(node.received.map(({ topic, text }) => `${topic} ${text}`))], ["set 21"]);
   assert.deepEqual([node.connects, node.disconnects], [1, 0]);
 });
