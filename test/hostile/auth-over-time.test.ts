@@ -26,7 +26,8 @@ const inSeconds = (seconds: number): number => Math.floor(Date.now() / 1000) + s
 
 suite("what ends while a client is connected", { concurrency: 4 }, () => {
   test("an entry that expires ends its connections, a rule that expires its verdicts", async (context) => {
-    const soon = new Date(Date.now() + 4_000).toISOString();
+    // Late enough for the broker to start and both to log in, and soon enough for what waits five seconds for it.
+    const soon = new Date(Date.now() + 5_500).toISOString();
     const guest = `{ name: "guest", method: "plain_password", password: "guest", expires: "${soon}" }`;
     const rules = [ANYTHING, deny("a", "pub", "kim"), allow("a", "pub", "kim", `, expires: "${soon}"`)];
     const stage = await openStage(context, withUsers([guest], rulesFor("kim", rules)));
