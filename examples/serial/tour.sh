@@ -36,7 +36,15 @@ if [ -x "$root/packaging/node" ]; then set -- "$root/packaging/node" "$root/src/
   --serial "$place/broker:115200,framing=slip-crc" --log-level warn &
 running="$running $!"
 
-until "$@" pub -h 127.0.0.1 -p "$port" -t garden/pump/set -r -m off >/dev/null 2>&1; do sleep 0.2; done
+tries=0
+until "$@" pub -h 127.0.0.1 -p "$port" -t garden/pump/set -r -m off >/dev/null 2>&1; do
+  tries=$((tries + 1))
+  if [ "$tries" -gt 50 ]; then
+    echo "The broker does not answer on port $port: see what it says above" >&2
+    exit 1
+  fi
+  sleep 0.2
+done
 "$@" sub -h 127.0.0.1 -p "$port" -t 'garden/#' -v &
 running="$running $!"
 
