@@ -1,10 +1,10 @@
 import { PacketType } from "../../codec/constants.ts";
 import { Publish } from "../../codec/packet.ts";
+import { CoreLink } from "../../core/core-link.ts";
 import { isTopicName } from "../../topic/name.ts";
 import type { ClientWorld } from "./client.ts";
 import type { SnPublish } from "./codec/packet.ts";
 import { TopicIdType } from "./codec/types.ts";
-import { CoreLink } from "./core-link.ts";
 import type { Route } from "./route.ts";
 import { type PredefinedTopics, shortName } from "./topic-table.ts";
 

@@ -1,4 +1,5 @@
 import { TextCache } from "../../codec/text.ts";
+import type { Flushes } from "../../core/core-link.ts";
 import { Deadlines } from "../../core/deadlines.ts";
 import type { Log, LogFields, Peer } from "../../core/ports.ts";
 import { AnswerBudget } from "./answer-budget.ts";
@@ -10,7 +11,6 @@ import type { SnConnect, SnPacket } from "./codec/packet.ts";
 import { SnReturnCode, SnType } from "./codec/types.ts";
 import { codecOf, versionOf } from "./codec/version.ts";
 import { Connectionless } from "./connectionless.ts";
-import type { Flushes } from "./core-link.ts";
 import type { Route } from "./route.ts";
 import type { GatewaySettings } from "./settings.ts";
 import { type PredefinedTopics, TopicTable } from "./topic-table.ts";

@@ -1,11 +1,11 @@
 import { PacketType, type Qos } from "../../codec/constants.ts";
 import { Publish as PublishPacket, RetainHandling } from "../../codec/packet.ts";
 import { ReasonCode } from "../../codec/reason.ts";
+import type { CoreLink } from "../../core/core-link.ts";
 import { isTopicFilter, isTopicName } from "../../topic/name.ts";
 import type { SnPacket, SnPublish, SnRegister, SnSubscribe, SnUnsubscribe } from "./codec/packet.ts";
 import { SnReturnCode, type SnTopic, SnType, TopicIdType } from "./codec/types.ts";
 import { topicWithoutNumber } from "./connectionless.ts";
-import type { CoreLink } from "./core-link.ts";
 import { returnCodeOf } from "./return-codes.ts";
 import type { PredefinedTopics, TopicTable } from "./topic-table.ts";
 

@@ -1,10 +1,10 @@
-import { decodePacket, encodePacket } from "../../codec/codec.ts";
-import type { ProtocolVersion } from "../../codec/constants.ts";
-import { type FrameSink, FrameSplitter } from "../../codec/frame.ts";
-import type { Packet } from "../../codec/packet.ts";
-import type { ReasonCode } from "../../codec/reason.ts";
-import type { TextCache } from "../../codec/text.ts";
-import type { GatewayAccept, GatewayHandler, Link, Peer } from "../../core/ports.ts";
+import { decodePacket, encodePacket } from "../codec/codec.ts";
+import type { ProtocolVersion } from "../codec/constants.ts";
+import { type FrameSink, FrameSplitter } from "../codec/frame.ts";
+import type { Packet } from "../codec/packet.ts";
+import type { ReasonCode } from "../codec/reason.ts";
+import type { TextCache } from "../codec/text.ts";
+import type { GatewayAccept, GatewayHandler, Link, Peer } from "./ports.ts";
 
 /** What MQTT is spoken inside the process: the version that has words for everything. */
 const VERSION: ProtocolVersion = 5;
