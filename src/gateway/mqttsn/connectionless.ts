@@ -2,7 +2,7 @@ import { PacketType } from "../../codec/constants.ts";
 import { Publish } from "../../codec/packet.ts";
 import { CoreLink } from "../../core/core-link.ts";
 import { isTopicName } from "../../topic/name.ts";
-import type { ClientWorld } from "./client.ts";
+import type { ClientWorld } from "./client-world.ts";
 import type { SnPublish } from "./codec/packet.ts";
 import { TopicIdType } from "./codec/types.ts";
 import type { Route } from "./route.ts";

@@ -1,5 +1,6 @@
 import type { Publish } from "../../codec/packet.ts";
 import { utf8Length } from "../../codec/text.ts";
+import { type AttemptEvents, Attempts, type RetryRules } from "./attempts.ts";
 import type { SnPacket, SnPublish } from "./codec/packet.ts";
 import { SnReturnCode, SnType, TopicIdType } from "./codec/types.ts";
 import type { TopicId, TopicTable } from "./topic-table.ts";
@@ -23,7 +24,7 @@ type Step =
   | { kind: "pubrel"; messageId: number; packet: SnPacket };
 
 /** What the ways of a message end in. */
-export interface DownstreamEvents {
+export interface DownstreamEvents extends AttemptEvents {
   send(packet: SnPacket): void;
   /** The client has a message of QoS 1, or has said so of one of QoS 2. */
   acknowledged(messageId: number, qos: 1 | 2): void;
@@ -39,13 +40,8 @@ export interface DownstreamEvents {
   dropped(topicName: string, why: string): void;
   /** The client has not answered: 1.2 §6.13, after N_retry attempts T_retry apart. */
   silent(): void;
-}
-
-export interface RetryRules {
-  /** T_retry, in milliseconds. */
-  retryMs: number;
-  /** N_retry. */
-  retries: number;
+  /** The client is waiting for an answer of its own: nothing new begins, and `proceed` is called when it has it. */
+  isClientWaiting(): boolean;
 }
 
 /**
@@ -53,17 +49,14 @@ export interface RetryRules {
  * and the answer to each is waited for.
  */
 export class Downstream {
-  /** When an answer is overdue, in milliseconds of the gateway's clock; Infinity when none is due. */
-  dueMs = Number.POSITIVE_INFINITY;
   /** Answers that did not come in time, since the beginning. */
   retried = 0;
   private readonly topics: TopicTable;
-  private readonly rules: RetryRules;
+  private readonly attempts: Attempts;
   private readonly maxBytes: () => number;
   private readonly events: DownstreamEvents;
   private readonly waiting: Waiting[] = [];
   private step: Step | undefined;
-  private attempts = 0;
   private nextMessageId = 1;
   private held = true;
   /** Topics that the client refuses to have a number for: to be without them is what it wants, 1.2 §6.10. */
@@ -72,9 +65,14 @@ export class Downstream {
   /** `maxBytes`: of a whole message, as far as its way goes now. */
   constructor(topics: TopicTable, rules: RetryRules, maxBytes: () => number, events: DownstreamEvents) {
     this.topics = topics;
-    this.rules = rules;
+    this.attempts = new Attempts(rules, events);
     this.maxBytes = maxBytes;
     this.events = events;
+  }
+
+  /** When an answer is overdue, in milliseconds of the gateway's clock; Infinity when none is due. */
+  get dueMs(): number {
+    return this.attempts.dueMs;
   }
 
   /** Messages that the client does not have, and one that it may have. */
@@ -105,16 +103,20 @@ export class Downstream {
   /** The client listens; what was not answered before is sent again at once. */
   release(nowMs: number): void {
     this.held = false;
-    this.attempts = 0;
+    this.attempts.renew();
     if (this.step !== undefined) this.again(nowMs);
     else this.advance(nowMs);
+  }
+
+  /** The client has its own answer: what was kept back for that begins. */
+  proceed(nowMs: number): void {
+    this.advance(nowMs);
   }
 
   /** The client does not listen: nothing is sent, and no answer is overdue. */
   hold(): void {
     this.held = true;
-    this.dueMs = Number.POSITIVE_INFINITY;
-    this.attempts = 0;
+    this.attempts.pause();
   }
 
   /** The client asks for topics again. */
@@ -125,6 +127,7 @@ export class Downstream {
   onRegack(messageId: number, returnCode: number, nowMs: number): void {
     const { step } = this;
     if (step?.kind !== "register" || step.messageId !== messageId) return;
+    this.attempts.onAnswer(nowMs);
     if (returnCode === SnReturnCode.Congestion) {
       this.waitForRoom(nowMs);
       return;
@@ -147,13 +150,14 @@ export class Downstream {
       }
       return;
     }
+    const head = this.waiting[0]!;
+    // A message of QoS 2 is not accepted like this.
+    if (returnCode === SnReturnCode.Accepted && head.qos === 2) return;
+    this.attempts.onAnswer(nowMs);
     if (returnCode === SnReturnCode.Congestion) {
       this.waitForRoom(nowMs);
       return;
     }
-    const head = this.waiting[0]!;
-    // A message of QoS 2 is not accepted like this.
-    if (returnCode === SnReturnCode.Accepted && head.qos === 2) return;
     this.settle();
     if (returnCode === SnReturnCode.Accepted) this.finish();
     else if (returnCode === SnReturnCode.InvalidTopicId && !head.isDoubted) {
@@ -173,8 +177,8 @@ export class Downstream {
     // The core answers with PUBREL, to a second PUBREC too.
     if (step?.messageId !== messageId || step.kind === "register") return;
     if (step.kind === "publish" && step.packet.qos !== 2) return;
-    this.attempts = 0;
-    if (!this.held) this.dueMs = nowMs + this.rules.retryMs;
+    if (step.kind === "publish") this.attempts.onAnswer(nowMs);
+    this.postpone(nowMs);
     this.events.acknowledged(messageId, 2);
   }
 
@@ -186,14 +190,14 @@ export class Downstream {
       if (!this.held) this.events.send(packet);
       return;
     }
-    if (this.step?.kind !== "pubrel") this.attempts = 0;
-    this.step = { kind: "pubrel", messageId, packet };
-    this.transmit(nowMs);
+    if (this.step?.kind !== "pubrel") this.begin({ kind: "pubrel", messageId, packet }, nowMs);
+    else this.transmit(nowMs);
   }
 
   onPubcomp(messageId: number, nowMs: number): void {
     const { step } = this;
     if (step?.kind === "pubrel" && step.messageId === messageId) {
+      this.attempts.onAnswer(nowMs);
       this.settle();
       if (this.waiting[0]?.messageId === messageId) this.waiting.shift();
       this.events.passed();
@@ -206,7 +210,7 @@ export class Downstream {
   tick(nowMs: number): void {
     if (nowMs < this.dueMs) return;
     this.retried++;
-    if (this.attempts > this.rules.retries) {
+    if (this.attempts.areOver) {
       this.hold();
       this.events.silent();
       return;
@@ -225,7 +229,7 @@ export class Downstream {
   }
 
   private advance(nowMs: number): void {
-    while (!this.held && this.step === undefined) {
+    while (!this.held && this.step === undefined && !this.events.isClientWaiting()) {
       const head = this.waiting[0];
       if (head === undefined) return;
       if (this.refused.has(head.topicName)) {
@@ -251,8 +255,7 @@ export class Downstream {
       this.drop("its topic is too long for the client's line");
       return;
     }
-    this.step = { kind: "register", messageId, topicId, packet };
-    this.transmit(nowMs);
+    this.begin({ kind: "register", messageId, topicId, packet }, nowMs);
   }
 
   private publish(message: Waiting, used: TopicId, nowMs: number): void {
@@ -269,28 +272,36 @@ export class Downstream {
       this.events.passed();
       return;
     }
-    this.step = { kind: "publish", messageId, used, packet };
+    this.begin({ kind: "publish", messageId, used, packet }, nowMs);
+  }
+
+  private begin(step: Step, nowMs: number): void {
+    this.step = step;
+    this.attempts.reset();
     this.transmit(nowMs);
   }
 
   private transmit(nowMs: number): void {
     if (this.held || this.step === undefined) return;
-    this.attempts++;
-    this.dueMs = nowMs + this.rules.retryMs;
+    this.attempts.onSend(nowMs);
     this.events.send(this.step.packet);
   }
 
-  /** 1.2 §6.13: the client lives, and has no room. It is asked again, as often as it says so. */
+  /** 1.2 §6.13: the client lives, and has no room. */
   private waitForRoom(nowMs: number): void {
-    this.attempts = 0;
-    if (!this.held) this.dueMs = nowMs + this.rules.retryMs;
+    this.attempts.onCongestion();
+    this.postpone(nowMs);
+  }
+
+  private postpone(nowMs: number): void {
+    if (this.held) this.attempts.renew();
+    else this.attempts.postpone(nowMs);
   }
 
   /** What was waited for has come. */
   private settle(): void {
     this.step = undefined;
-    this.attempts = 0;
-    this.dueMs = Number.POSITIVE_INFINITY;
+    this.attempts.reset();
   }
 
   /** The client has the first message. */

@@ -1,22 +1,22 @@
 import { TextCache } from "../../codec/text.ts";
 import type { Flushes } from "../../core/core-link.ts";
 import { Deadlines } from "../../core/deadlines.ts";
-import type { Log, LogFields, Peer } from "../../core/ports.ts";
+import type { Log, LogFields } from "../../core/ports.ts";
 import { AnswerBudget } from "./answer-budget.ts";
-import { type ClientWorld, type Remembered, SnClient } from "./client.ts";
+import { SnClient } from "./client.ts";
+import type { ClientWorld, Remembered } from "./client-world.ts";
 import { encodeSn } from "./codec/encode.ts";
 import { SnError } from "./codec/error.ts";
-import { decodeEncapsulated, encodeEncapsulated, isEncapsulated } from "./codec/forwarder.ts";
+import { decodeEncapsulated, isEncapsulated } from "./codec/forwarder.ts";
 import type { SnConnect, SnPacket } from "./codec/packet.ts";
 import { SnReturnCode, SnType } from "./codec/types.ts";
 import { codecOf, versionOf } from "./codec/version.ts";
 import { Connectionless } from "./connectionless.ts";
+import { nodeRoute } from "./node-route.ts";
+import { isSamePlace, placeOf } from "./place.ts";
 import type { Route } from "./route.ts";
 import type { GatewaySettings } from "./settings.ts";
 import { type PredefinedTopics, TopicTable } from "./topic-table.ts";
-
-/** An envelope's head for such a node id is all that the length octet can say. */
-const ENVELOPE_HEAD_BYTES = 3;
 
 export interface GatewayWorld {
   readonly log: Log;
@@ -141,7 +141,7 @@ export class SnGateway {
     if (isEncapsulated(message)) {
       const envelope = decodeEncapsulated(message);
       bytes = envelope.message;
-      route = behind(from, envelope.nodeId);
+      route = nodeRoute(from, envelope.nodeId);
     }
     const packet = codecOf(versionOf(bytes) ?? "1.2").decode(bytes);
     const client = this.byRoute.get(route.key);
@@ -242,7 +242,7 @@ export class SnGateway {
       here.giveWay();
     }
     this.byRoute.delete(client.route.key);
-    client.moveTo(route);
+    client.route = route;
     this.byRoute.set(route.key, client);
     client.receive(packet);
   }
@@ -333,31 +333,4 @@ export class SnGateway {
     this.scheduledMs = dueMs;
     this.world.schedule(dueMs);
   }
-}
-
-/** The way to a node behind a forwarder, 1.2 §5.5: what goes there is put into an envelope. */
-function behind(route: Route, nodeId: Uint8Array): Route {
-  const hex = Array.from(nodeId, (octet) => octet.toString(16).padStart(2, "0")).join("");
-  const node = nodeId.slice();
-  return {
-    key: `${route.key}/${hex}`,
-    peer: { ...route.peer, nodeId: hex },
-    origin: route.origin,
-    maxBytes: route.maxBytes - ENVELOPE_HEAD_BYTES - node.length,
-    accept: route.accept,
-    send: (message) => route.send(encodeEncapsulated(0, node, message)),
-  };
-}
-
-/** The same host, line and node; a port may change. */
-function isSamePlace(one: Peer, other: Peer): boolean {
-  return hostPart(one) === hostPart(other) && one.line === other.line && one.nodeId === other.nodeId;
-}
-
-function hostPart({ address, line }: Peer): string {
-  return line === undefined ? address.replace(/:\d+$/, "") : "";
-}
-
-function placeOf({ address, listener, nodeId }: Peer): { address: string; listener: string; nodeId?: string } {
-  return { address, listener, ...(nodeId !== undefined && { nodeId }) };
 }

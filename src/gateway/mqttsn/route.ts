@@ -15,6 +15,16 @@ export interface Route {
   readonly accept: GatewayAccept;
   /** Sends one whole message. Never throws; what cannot be sent is lost, as on any such network. */
   send(message: Uint8Array): void;
+  /**
+   * The client has answered REGISTER, PUBLISH or PUBREL so many milliseconds after it was sent; of none that was sent more
+   * than once, since nobody knows to which of these the answer is (Karn's rule). Never throws.
+   */
+  answered?(roundTripMs: number): void;
+  /**
+   * Something was sent again this way: by the gateway, which had no answer, or by the client (DUP), which had none though
+   * none was being prepared. What is repeated after an answer of congestion is not counted: nothing was lost. Never throws.
+   */
+  retried?(): void;
   /** Sends one whole message to all who listen where this way comes from, where there is such a thing. */
   sendToAll?(message: Uint8Array): void;
 }

@@ -1,7 +1,13 @@
 import type { Will } from "../../codec/packet.ts";
+import type { RetryRules } from "./attempts.ts";
 import type { SnPacket, SnWillMsg, SnWillTopic } from "./codec/packet.ts";
 import { SnType } from "./codec/types.ts";
-import type { RetryRules } from "./downstream.ts";
+
+export interface WillDialogueEvents {
+  send(packet: SnPacket): void;
+  /** The client is asked again, see `Route.retried`. */
+  resent(): void;
+}
 
 /** WILLTOPICREQ, WILLTOPIC, WILLMSGREQ, WILLMSG: what a client with a will is asked before it is let in, 1.2 §6.2. */
 export class WillDialogue {
@@ -10,13 +16,13 @@ export class WillDialogue {
   /** Once `take` has said that it is known: undefined when the client wants none after all. */
   will: Will | undefined;
   private readonly rules: RetryRules;
-  private readonly send: (packet: SnPacket) => void;
+  private readonly events: WillDialogueEvents;
   private question: SnPacket = { type: SnType.WillTopicReq };
   private attempts = 0;
 
-  constructor(rules: RetryRules, send: (packet: SnPacket) => void) {
+  constructor(rules: RetryRules, events: WillDialogueEvents) {
     this.rules = rules;
-    this.send = send;
+    this.events = events;
   }
 
   begin(nowMs: number): void {
@@ -48,6 +54,7 @@ export class WillDialogue {
   tick(nowMs: number): "over" | undefined {
     if (nowMs < this.dueMs) return undefined;
     if (this.attempts > this.rules.retries) return "over";
+    this.events.resent();
     this.ask(this.question, nowMs);
     return undefined;
   }
@@ -56,6 +63,6 @@ export class WillDialogue {
     this.attempts = question.type === this.question.type ? this.attempts + 1 : 1;
     this.question = question;
     this.dueMs = nowMs + this.rules.retryMs;
-    this.send(question);
+    this.events.send(question);
   }
 }

@@ -354,12 +354,13 @@ test("a sleeper publishes without waking, and is not lost for it", () => {
   assert.equal(stage.gateway.client("s")?.state, "asleep");
 });
 
-test("PINGREQ without an identifier does not wake a sleeper", () => {
+test("PINGREQ without an identifier wakes a sleeper too: Paho's clients have none in it", () => {
   const { stage, device } = asleep();
   stage.publish("t", "one");
   device.ping();
-  assert.deepEqual(device.lines(), ["PINGRESP"]);
-  assert.equal(stage.gateway.client("s")?.buffered, 1);
+  assert.deepEqual(device.lines(), ['PUBLISH t "one" qos1 #1', "PINGRESP"]);
+  assert.equal(stage.gateway.client("s")?.state, "asleep");
+  assert.equal(stage.gateway.client("s")?.buffered, 0);
 });
 
 test("PINGREQ of a client that is not known is answered with DISCONNECT", () => {

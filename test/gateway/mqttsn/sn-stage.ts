@@ -9,8 +9,8 @@ export interface Place {
   host?: string;
   port?: number;
   maxBytes?: number;
-  /** Envelopes what it sends, and opens what comes: the octets of its node id. */
-  node?: number[];
+  /** What is told of the way, besides messages. */
+  watch?: Pick<Route, "answered" | "retried">;
 }
 
 /** A gateway in a broker whose clock moves only by `advance`, with MQTT clients and MQTT-SN devices without sockets. */
@@ -77,7 +77,7 @@ export class SnStage {
   }
 
   route(
-    { host = "192.0.2.7", port = this.port++, maxBytes = 1232 }: Place,
+    { host = "192.0.2.7", port = this.port++, maxBytes = 1232, watch = {} }: Place,
     send: (message: Uint8Array) => void,
   ): Route {
     const address = `${host}:${port}`;
@@ -88,6 +88,7 @@ export class SnStage {
       maxBytes,
       accept: (link) => this.stage.broker.accept(link),
       send,
+      ...watch,
     };
   }
 

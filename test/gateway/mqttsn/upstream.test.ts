@@ -265,5 +265,31 @@ test("SUBSCRIBE and PUBLISH that are repeated while the disk is awaited are take
   assert.deepEqual(device.lines(), ["SUBACK #1 qos1 code0"]);
   for (const dup of [false, true]) device.publish("t", "x", { qos: 1, messageId: 9, dup });
   await synced();
-  assert.deepEqual(device.lines().sort(), ["PUBACK #9 code0", 'PUBLISH t "x" qos1 #1']);
+  assert.deepEqual(device.lines(), ["PUBACK #9 code0", 'PUBLISH t "x" qos1 #1']);
+});
+
+test("a client that subscribes to all its topics at once, as Paho's does, has each of them; sixteen at a time", async () => {
+  const store = new HeldStore();
+  const stage = new SnStage({}, await Stage.load(store));
+  const device = stage.device("a");
+  device.connect();
+  store.sync();
+  await stage.settle();
+  device.lines();
+  for (let count = 1; count <= 17; count++) device.subscribe(`t/${count}`);
+  assert.deepEqual(device.lines(), ["SUBACK #17 qos0 code1"]);
+  store.sync();
+  await stage.settle();
+  assert.deepEqual(
+    device.lines(),
+    Array.from({ length: 16 }, (_, index) => `SUBACK #${index + 1} qos1 code0`),
+  );
+  assert.deepEqual(
+    [...device.topics.values()],
+    Array.from({ length: 16 }, (_, index) => `t/${index + 1}`),
+  );
+  device.subscribe("t/17", 1, 17);
+  store.sync();
+  await stage.settle();
+  assert.deepEqual(device.lines(), ["SUBACK #17 qos1 code0"]);
 });
