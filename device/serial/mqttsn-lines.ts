@@ -8,7 +8,9 @@ import { FairQueue, type Queued } from "./fair-queue.ts";
 import type { Frame } from "./framing/framing.ts";
 import { LineSet } from "./line-set.ts";
 import type { LineSettings } from "./line-spec.ts";
-import type { LineHandler, LineState, SerialLine } from "./serial-line.ts";
+import { LinkHealth } from "./link-health.ts";
+import { LinkReport, type LinkState } from "./link-report.ts";
+import type { LineHandler, SerialLine } from "./serial-line.ts";
 
 /** Ways to clients that are at hand for each line. */
 const ROUTES_MAX = 4096;
@@ -20,12 +22,14 @@ const QUEUE_SECONDS = 2;
 const QUEUE_BYTES_MIN = 2048;
 const CHARACTER_BITS = 10;
 const QOS_BITS = 0x60;
+/** How often it is looked whether there is something to report of a line. */
+const REPORT_MS = 10_000;
 
 export interface LinesOptions {
   /** Unique among the broker's listeners. */
   name: string;
   lines: readonly LineSettings[];
-  gateway: SnGateway;
+  gateway: Pick<SnGateway, "receive" | "advertisement" | "farewell">;
   log: Log;
   clock: Pick<Clock, "nowMs">;
   /** T_ADV, in seconds; 0: no ADVERTISE. */
@@ -38,6 +42,8 @@ interface Lane {
   readonly routes: Map<string, Route>;
   /** Messages that the line's `forwarder` does not allow. */
   refused: number;
+  readonly health: LinkHealth;
+  readonly report: LinkReport;
 }
 
 /** `nodeId`: of the radio module that it is for. */
@@ -53,6 +59,7 @@ export class SerialListener implements Listener, LineHandler {
   private set: LineSet | undefined;
   private accept: GatewayAccept | undefined;
   private advertising: NodeJS.Timeout | undefined;
+  private reporting: NodeJS.Timeout | undefined;
 
   constructor(options: LinesOptions) {
     this.options = options;
@@ -64,12 +71,8 @@ export class SerialListener implements Listener, LineHandler {
   }
 
   /** Counters and state of every line, for $SYS. */
-  states(): (LineState & { unsent: number; refused: number })[] {
-    return (this.set?.lines ?? []).map((line) => ({
-      ...line.state(),
-      unsent: this.lanes.get(line)?.queue.dropped ?? 0,
-      refused: this.lanes.get(line)?.refused ?? 0,
-    }));
+  states(): LinkState[] {
+    return (this.set?.lines ?? []).map((line) => this.stateOf(line));
   }
 
   /** Resolves at once: lines that are not there yet are waited for, for ever. */
@@ -78,18 +81,21 @@ export class SerialListener implements Listener, LineHandler {
     this.accept = accept;
     this.set = new LineSet(lines, this, { log, clock });
     this.set.start();
+    this.reporting = setInterval(() => this.report(), REPORT_MS).unref();
     if (advertiseSeconds === 0) return;
     this.advertising = setInterval(() => this.advertise(), advertiseSeconds * 1000).unref();
   }
 
   async close(): Promise<void> {
     clearInterval(this.advertising);
+    clearInterval(this.reporting);
     this.options.gateway.farewell(this.name);
     await this.set?.close();
     this.set = undefined;
   }
 
   onUp(line: SerialLine): void {
+    this.laneOf(line).health.begin();
     if (this.options.advertiseSeconds > 0) this.advertiseOn(line);
   }
 
@@ -99,6 +105,7 @@ export class SerialListener implements Listener, LineHandler {
   }
 
   onFrame(line: SerialLine, frame: Frame): void {
+    this.laneOf(line).health.note();
     const { forwarder } = line.settings;
     if (forwarder !== "auto" && forwarder !== isEncapsulated(frame.message)) {
       this.refuse(line, forwarder);
@@ -126,6 +133,23 @@ export class SerialListener implements Listener, LineHandler {
     this.options.log.warn("Messages on a serial line are not taken", { line: line.name, reason });
   }
 
+  private stateOf(line: SerialLine): LinkState {
+    const { queue, refused, health } = this.laneOf(line);
+    const { retries, quality, roundTripMs, longestRoundTripMs } = health;
+    return {
+      ...line.state(),
+      ...{ unsent: queue.dropped, refused, retries },
+      ...(roundTripMs !== undefined && { roundTripMs }),
+      ...(longestRoundTripMs !== undefined && { roundTripMaxMs: longestRoundTripMs }),
+      ...(quality !== undefined && { linkQuality: quality }),
+    };
+  }
+
+  private report(): void {
+    const nowMs = this.options.clock.nowMs();
+    for (const line of this.set?.lines ?? []) this.laneOf(line).report.look(this.stateOf(line), nowMs);
+  }
+
   private advertise(): void {
     for (const line of this.set?.lines ?? []) if (line.isUp) this.advertiseOn(line);
   }
@@ -146,7 +170,7 @@ export class SerialListener implements Listener, LineHandler {
   }
 
   private routeOf(line: SerialLine, nodeId: Uint8Array | undefined): Route {
-    const { routes } = this.laneOf(line);
+    const { routes, health } = this.laneOf(line);
     const hex = nodeId === undefined ? "" : Buffer.from(nodeId).toString("hex");
     const known = routes.get(hex);
     if (known !== undefined) return known;
@@ -166,11 +190,16 @@ export class SerialListener implements Listener, LineHandler {
       peer,
       origin: path,
       maxBytes: maxMessage,
+      get linkQuality() {
+        return health.quality;
+      },
       accept: this.accept!,
       send: (message) => {
         const { node, inner } = opened(message);
         this.send(line, `${hex}${node}`, { message, nodeId, isExpendable: isQos0(inner) });
       },
+      answered: (roundTripMs) => health.answered(roundTripMs),
+      retried: () => health.retried(line.isUp),
     };
     routes.set(hex, route);
     return route;
@@ -180,7 +209,10 @@ export class SerialListener implements Listener, LineHandler {
     let lane = this.lanes.get(line);
     if (lane === undefined) {
       const maxBytes = Math.max(QUEUE_BYTES_MIN, (QUEUE_SECONDS * line.settings.baudRate) / CHARACTER_BITS);
-      lane = { queue: new FairQueue(maxBytes), routes: new Map(), refused: 0 };
+      const { clock, log } = this.options;
+      const health = new LinkHealth(line.counters, () => clock.nowMs());
+      const report = new LinkReport(health, log, clock.nowMs());
+      lane = { queue: new FairQueue(maxBytes), routes: new Map(), refused: 0, health, report };
       this.lanes.set(line, lane);
     }
     return lane;

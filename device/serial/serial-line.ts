@@ -149,6 +149,11 @@ export class SerialLine {
     return true;
   }
 
+  /** They go on counting. */
+  get counters(): Readonly<LineCounters> {
+    return this.totals;
+  }
+
   state(): LineState {
     return {
       ...this.totals,

@@ -1,4 +1,4 @@
-import { CRC_OCTETS, crc16, endsWithCrc16 } from "./crc16.ts";
+import { CRC_OCTETS, endsWithCrc16, withCrc16 } from "./crc16.ts";
 import { type DelimitedFormat, DelimitedReader } from "./delimited.ts";
 import type { Framing } from "./framing.ts";
 import { isWholeMessage } from "./message-shape.ts";
@@ -68,11 +68,7 @@ export const COBS: Framing = {
   hasChecksum: true,
   reader: (onFrame, counters, line) => new DelimitedReader(FORMAT, onFrame, counters, line),
   encode(message) {
-    const checked = new Uint8Array(message.length + CRC_OCTETS);
-    checked.set(message);
-    const crc = crc16(message, message.length);
-    checked[message.length] = crc & 0xff;
-    checked[message.length + 1] = crc >>> 8;
+    const checked = withCrc16(message);
     const bytes = new Uint8Array(2 + cobsEncodedMax(checked.length));
     const end = cobsEncode(checked, checked.length, bytes, 1);
     return bytes.subarray(0, end + 1);

@@ -19,6 +19,16 @@ const TABLE = Uint16Array.from({ length: 256 }, (_, index) => {
   return value;
 });
 
+/** The message and its CRC. */
+export function withCrc16(message: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(message.length + CRC_OCTETS);
+  bytes.set(message);
+  const crc = crc16(message, message.length);
+  bytes[message.length] = crc & 0xff;
+  bytes[message.length + 1] = crc >>> 8;
+  return bytes;
+}
+
 /** The CRC of `bytes[0, length)`. */
 export function crc16(bytes: Uint8Array, length: number): number {
   return register(bytes, length) ^ 0xffff;

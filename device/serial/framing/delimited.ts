@@ -1,6 +1,6 @@
-import type { Frame, FrameReader, LineCounters, LineFacts } from "./framing.ts";
+import type { Frame, LineCounters, LineFacts } from "./framing.ts";
+import { GapReader } from "./gap-reader.ts";
 import { OctetBuffer } from "./octet-buffer.ts";
-import { Pause } from "./pause.ts";
 
 /** A framing where one octet appears only between frames. */
 export interface DelimitedFormat {
@@ -17,13 +17,9 @@ export interface DelimitedFormat {
 }
 
 /** What stood before a delimiter is one frame, right or wrong: so nothing but what is damaged is ever lost. */
-export class DelimitedReader implements FrameReader {
+export class DelimitedReader extends GapReader {
   private readonly format: DelimitedFormat;
-  private readonly onFrame: (frame: Frame) => void;
-  private readonly counters: LineCounters;
   private readonly content: OctetBuffer;
-  private readonly pause: Pause;
-  private readonly maxMessage: number;
   /** The last octet was `escape`. */
   private escaped = false;
   /** Octets of the frame as they came, escapes included. */
@@ -32,28 +28,16 @@ export class DelimitedReader implements FrameReader {
   private skipping = false;
 
   constructor(format: DelimitedFormat, onFrame: (frame: Frame) => void, counters: LineCounters, line: LineFacts) {
+    super(onFrame, counters, line, format.hasChecksum);
     this.format = format;
-    this.onFrame = onFrame;
-    this.counters = counters;
-    this.maxMessage = line.maxMessage;
     this.content = new OctetBuffer(format.contentMax(line.maxMessage));
-    this.pause = new Pause(line, format.hasChecksum);
   }
 
-  get dueMs(): number | undefined {
-    return this.octets > 0 || this.skipping ? this.pause.dueMs : undefined;
+  protected get isWaiting(): boolean {
+    return this.octets > 0 || this.skipping;
   }
 
-  tick(nowMs: number): void {
-    const due = this.dueMs;
-    if (due !== undefined && nowMs >= due) this.giveUp();
-  }
-
-  push(bytes: Uint8Array, nowMs: number): void {
-    if (bytes.length === 0) return;
-    if (this.dueMs !== undefined && this.pause.isOver(nowMs, bytes.length)) this.giveUp();
-    this.pause.lastMs = nowMs;
-    this.counters.bytes += bytes.length;
+  protected take(bytes: Uint8Array): void {
     const { format, content } = this;
     const delimiter = format.delimiter;
     const escapeOctet = format.escape;
@@ -103,7 +87,7 @@ export class DelimitedReader implements FrameReader {
     this.skipping = true;
   }
 
-  private giveUp(): void {
+  protected giveUp(): void {
     if (!this.skipping) this.counters.resyncs++;
     this.counters.discardedBytes += this.octets;
     this.reset();
@@ -115,4 +99,26 @@ export class DelimitedReader implements FrameReader {
     this.octets = 0;
     this.skipping = false;
   }
+}
+
+/**
+ * `content` between two delimiters. `escapeOf` answers what stands for an octet behind the format's escape, or -1 where it
+ * stands for itself.
+ */
+export function delimit(
+  content: Uint8Array,
+  format: Pick<DelimitedFormat, "delimiter" | "escape">,
+  escapeOf: (octet: number) => number,
+): Uint8Array {
+  const bytes = new Uint8Array(2 + 2 * content.length);
+  bytes[0] = format.delimiter;
+  let to = 1;
+  for (let at = 0; at < content.length; at++) {
+    const octet = content[at]!;
+    const escaped = escapeOf(octet);
+    if (escaped >= 0) bytes[to++] = format.escape;
+    bytes[to++] = escaped >= 0 ? escaped : octet;
+  }
+  bytes[to++] = format.delimiter;
+  return bytes.subarray(0, to);
 }

@@ -1,5 +1,5 @@
-import { CRC_OCTETS, crc16, endsWithCrc16 } from "./crc16.ts";
-import { type DelimitedFormat, DelimitedReader } from "./delimited.ts";
+import { CRC_OCTETS, endsWithCrc16, withCrc16 } from "./crc16.ts";
+import { type DelimitedFormat, DelimitedReader, delimit } from "./delimited.ts";
 import type { Framing } from "./framing.ts";
 import { isWholeMessage } from "./message-shape.ts";
 
@@ -38,24 +38,9 @@ export const HDLC: Framing = {
   name: "hdlc",
   hasChecksum: true,
   reader: (onFrame, counters, line) => new DelimitedReader(FORMAT, onFrame, counters, line),
-  encode(message) {
-    const bytes = new Uint8Array(2 + 2 * (message.length + CRC_OCTETS));
-    bytes[0] = FLAG;
-    let to = 1;
-    for (let at = 0; at < message.length; at++) to = escapeInto(bytes, to, message[at]!);
-    const crc = crc16(message, message.length);
-    to = escapeInto(bytes, escapeInto(bytes, to, crc & 0xff), crc >>> 8);
-    bytes[to++] = FLAG;
-    return bytes.subarray(0, to);
-  },
+  encode: (message) => delimit(withCrc16(message), FORMAT, escapeOf),
 };
 
-function escapeInto(bytes: Uint8Array, to: number, octet: number): number {
-  if (octet !== FLAG && octet !== ESCAPE && octet !== XON && octet !== XOFF) {
-    bytes[to] = octet;
-    return to + 1;
-  }
-  bytes[to] = ESCAPE;
-  bytes[to + 1] = octet ^ FLIP;
-  return to + 2;
+function escapeOf(octet: number): number {
+  return octet === FLAG || octet === ESCAPE || octet === XON || octet === XOFF ? octet ^ FLIP : -1;
 }

@@ -1,7 +1,7 @@
-import type { Frame, FrameReader, Framing, LineCounters, LineFacts } from "./framing.ts";
+import type { Frame, Framing, LineCounters, LineFacts } from "./framing.ts";
+import { GapReader } from "./gap-reader.ts";
 import { plausibleLength } from "./message-shape.ts";
 import { OctetBuffer } from "./octet-buffer.ts";
-import { Pause } from "./pause.ts";
 
 /** How many plausible heads in a row show, without a gap, where messages begin again. One alone is in any payload. */
 const CHAIN_HEADS = 3;
@@ -21,38 +21,22 @@ export const RAW: Framing = {
  * Once a head is implausible nobody can say where the next message begins, so all is passed over until the line pauses
  * or, since a busy line never does, until three plausible messages stand in a row.
  */
-class RawReader implements FrameReader {
-  private readonly onFrame: (frame: Frame) => void;
-  private readonly counters: LineCounters;
-  private readonly maxMessage: number;
-  private readonly pause: Pause;
+class RawReader extends GapReader {
   /** Begins where a message does, or, when lost, where one might. */
   private readonly waiting: OctetBuffer;
   private isLost = false;
 
   constructor(onFrame: (frame: Frame) => void, counters: LineCounters, line: LineFacts) {
-    this.onFrame = onFrame;
-    this.counters = counters;
-    this.maxMessage = line.maxMessage;
-    this.pause = new Pause(line, false);
+    super(onFrame, counters, line, false);
     // The last of the heads may be one of three octets in an envelope, whose node id is at most 252 long.
     this.waiting = new OctetBuffer(CHAIN_HEADS * Math.max(line.maxMessage, 260));
   }
 
-  get dueMs(): number | undefined {
-    return this.waiting.length > 0 || this.isLost ? this.pause.dueMs : undefined;
+  protected get isWaiting(): boolean {
+    return this.waiting.length > 0 || this.isLost;
   }
 
-  tick(nowMs: number): void {
-    const due = this.dueMs;
-    if (due !== undefined && nowMs >= due) this.giveUp();
-  }
-
-  push(bytes: Uint8Array, nowMs: number): void {
-    if (bytes.length === 0) return;
-    if (this.dueMs !== undefined && this.pause.isOver(nowMs, bytes.length)) this.giveUp();
-    this.pause.lastMs = nowMs;
-    this.counters.bytes += bytes.length;
+  protected take(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
       at += this.waiting.append(bytes, at, bytes.length);
       this.waiting.drop(this.takeMessages());
@@ -99,7 +83,7 @@ class RawReader implements FrameReader {
     return true;
   }
 
-  private giveUp(): void {
+  protected giveUp(): void {
     if (!this.isLost) this.counters.resyncs++;
     this.counters.discardedBytes += this.waiting.length;
     this.waiting.length = 0;

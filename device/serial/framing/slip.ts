@@ -1,5 +1,5 @@
-import { CRC_OCTETS, crc16, endsWithCrc16 } from "./crc16.ts";
-import { type DelimitedFormat, DelimitedReader } from "./delimited.ts";
+import { CRC_OCTETS, endsWithCrc16, withCrc16 } from "./crc16.ts";
+import { type DelimitedFormat, DelimitedReader, delimit } from "./delimited.ts";
 import type { Framing } from "./framing.ts";
 import { isWholeMessage } from "./message-shape.ts";
 
@@ -38,7 +38,7 @@ export const SLIP: Framing = {
   name: "slip",
   hasChecksum: false,
   reader: (onFrame, counters, line) => new DelimitedReader(PLAIN, onFrame, counters, line),
-  encode: (message) => encode(message, false),
+  encode: (message) => delimit(message, PLAIN, escapeOf),
 };
 
 /** SLIP whose content is the message and its CRC-16/X-25, low octet first; the CRC's octets are escaped like all others. */
@@ -46,28 +46,9 @@ export const SLIP_CRC: Framing = {
   name: "slip-crc",
   hasChecksum: true,
   reader: (onFrame, counters, line) => new DelimitedReader(CHECKED, onFrame, counters, line),
-  encode: (message) => encode(message, true),
+  encode: (message) => delimit(withCrc16(message), CHECKED, escapeOf),
 };
 
-function encode(message: Uint8Array, hasCrc: boolean): Uint8Array {
-  const bytes = new Uint8Array(2 + 2 * (message.length + CRC_OCTETS));
-  bytes[0] = END;
-  let to = 1;
-  for (let at = 0; at < message.length; at++) to = escapeInto(bytes, to, message[at]!);
-  if (hasCrc) {
-    const crc = crc16(message, message.length);
-    to = escapeInto(bytes, escapeInto(bytes, to, crc & 0xff), crc >>> 8);
-  }
-  bytes[to++] = END;
-  return bytes.subarray(0, to);
-}
-
-function escapeInto(bytes: Uint8Array, to: number, octet: number): number {
-  if (octet !== END && octet !== ESC) {
-    bytes[to] = octet;
-    return to + 1;
-  }
-  bytes[to] = ESC;
-  bytes[to + 1] = octet === END ? ESC_END : ESC_ESC;
-  return to + 2;
+function escapeOf(octet: number): number {
+  return octet === END ? ESC_END : octet === ESC ? ESC_ESC : -1;
 }

@@ -1,7 +1,7 @@
-import type { Frame, FrameReader, LineCounters, LineFacts } from "./framing.ts";
+import type { Frame, LineCounters, LineFacts } from "./framing.ts";
+import { GapReader } from "./gap-reader.ts";
 import { isWholeMessage } from "./message-shape.ts";
 import { OctetBuffer } from "./octet-buffer.ts";
-import { Pause } from "./pause.ts";
 
 export const START = 0x7e;
 export const ESCAPE = 0x7d;
@@ -34,13 +34,9 @@ const RECEIVE_OVERHEAD_MAX = 12;
 const DATA_OCTETS_MAX = 2_112;
 
 /** Finds the frames of a module; see `XBEE1` and `XBEE2`. */
-export class XbeeReader implements FrameReader {
+export class XbeeReader extends GapReader {
   private readonly isEscaped: boolean;
-  private readonly onFrame: (frame: Frame) => void;
-  private readonly counters: LineCounters;
-  private readonly maxMessage: number;
   private readonly dataMax: number;
-  private readonly pause: Pause;
   /** Empty, or begins with `START`; escapes are taken out. */
   private readonly frame: OctetBuffer;
   private escaped = false;
@@ -48,33 +44,22 @@ export class XbeeReader implements FrameReader {
   private isLost = false;
 
   constructor(isEscaped: boolean, onFrame: (frame: Frame) => void, counters: LineCounters, line: LineFacts) {
+    super(onFrame, counters, line, true);
     this.isEscaped = isEscaped;
-    this.onFrame = onFrame;
-    this.counters = counters;
-    this.maxMessage = line.maxMessage;
     const wanted = Math.max(line.maxMessage + RECEIVE_OVERHEAD_MAX, STATUS_OCTETS_MAX);
     this.dataMax = Math.min(wanted, DATA_OCTETS_MAX);
-    this.pause = new Pause(line, true);
     this.frame = new OctetBuffer(HEADER_OCTETS + this.dataMax + CHECKSUM_OCTETS);
   }
 
-  get dueMs(): number | undefined {
-    return this.frame.length > 0 ? this.pause.dueMs : undefined;
+  protected get isWaiting(): boolean {
+    return this.frame.length > 0;
   }
 
-  tick(nowMs: number): void {
-    while (this.dueMs !== undefined && nowMs >= this.dueMs) this.giveUpFirst();
+  protected take(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; at++) this.takeOne(bytes[at]!);
   }
 
-  push(bytes: Uint8Array, nowMs: number): void {
-    if (bytes.length === 0) return;
-    while (this.dueMs !== undefined && this.pause.isOver(nowMs, bytes.length)) this.giveUpFirst();
-    this.pause.lastMs = nowMs;
-    this.counters.bytes += bytes.length;
-    for (let at = 0; at < bytes.length; at++) this.take(bytes[at]!);
-  }
-
-  private take(octet: number): void {
+  private takeOne(octet: number): void {
     const { frame } = this;
     let value = octet;
     if (this.isEscaped && frame.length > 0) {
@@ -176,9 +161,11 @@ export class XbeeReader implements FrameReader {
     return at;
   }
 
-  private giveUpFirst(): void {
-    this.lose(this.skipFirst());
-    this.judge();
+  protected giveUp(): void {
+    while (this.isWaiting) {
+      this.lose(this.skipFirst());
+      this.judge();
+    }
   }
 
   /** An unfinished frame of `octets`, which is not looked at again. */

@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FramingName } from "../../../../device/serial/framing/framing.ts";
 import { composeBroker } from "../../../../src/compose.ts";
+import type { Clock } from "../../../../src/core/ports.ts";
+import type { Gateways } from "../../../../src/gateways.ts";
 import { HostClock } from "../../../../src/os/clock.ts";
 import type { RunningBroker } from "../../../../src/running-broker.ts";
 import { settingsOf } from "../../../config/loading.ts";
@@ -18,6 +20,9 @@ export class Rig {
   readonly log = new NotedLog();
   readonly folder = mkdtempSync(join(tmpdir(), "mqtt-serial-e2e-"));
   broker!: RunningBroker;
+  private gateways!: Gateways;
+  /** The broker's; to be changed before `start`. */
+  clock: Clock = new HostClock();
   /** What `$SYS` says, by topic below "$SYS/broker/". */
   readonly sys = new Map<string, string>();
   private readonly cables: Cable[] = [];
@@ -26,6 +31,12 @@ export class Rig {
   /** Times that lines were opened. */
   get opened(): number {
     return this.log.lines.filter((line) => line.startsWith("info Serial line open")).length;
+  }
+
+  /** What `$SYS` would say by now, without waiting for it: of the line `name` the number that is called `key`. */
+  counted(name: string, key: string): number {
+    const topic = `serial/${name}/${key}`;
+    return Number(this.gateways.sysValues().find(([one]) => one === topic)?.[1]);
   }
 
   at(name: string): string {
@@ -57,10 +68,11 @@ export class Rig {
       common.push(`--auth-file=${file}`);
     }
     const settings = await settingsOf([...common, ...options], texts);
-    const composed = await composeBroker(settings, this.log, new HostClock(), (error) => {
+    const composed = await composeBroker(settings, this.log, this.clock, (error) => {
       throw error;
     });
     this.broker = composed.broker;
+    this.gateways = composed.gateways;
     this.broker.inlineClient.subscribe("$SYS/broker/serial/#", ({ topicName, payload }) => {
       this.sys.set(topicName.slice("$SYS/broker/".length), Buffer.from(payload).toString());
     });
