@@ -1,18 +1,31 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Advertisement } from "../device/mdns/choose.ts";
 import { type Listening, listeningAt, type Service, servicesOf } from "../device/mdns/services.ts";
 import type { ListenerSettings, Settings } from "./config/settings.ts";
+import type { AuthMethod } from "./core/access.ts";
 import type { Log } from "./core/ports.ts";
 import type { Companion } from "./running-broker.ts";
 import { VERSION } from "./version.ts";
 
 /** How often it is looked whether other listeners listen than those that are advertised. */
 const LOOK_MS = 1000;
+/** The end waits no longer: whoever is to say goodbye may hang, and clients and the disk are to be served all the same. */
+const GOODBYE_MS_MAX = 1000;
 const VERSION_NAMES = { 3: "3.1", 4: "3.1.1", 5: "5" } as const;
 /** Hexadecimal digits: 128 bits are enough to tell authorities, and brokers, apart. */
 const DIGITS = 32;
+/** The ways to prove who one is that have a word in TXT. */
+const AUTH_WORDS: Partial<Record<AuthMethod, string>> = {
+  sha256: "password",
+  plain_password: "password",
+  scrypt: "password",
+  argon2id: "password",
+  mosquitto: "password",
+  client_cert: "cert",
+};
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 export interface DiscoveryTools {
@@ -32,6 +45,7 @@ export class Discovery implements Companion {
   private readonly id = machineId();
   private told = "";
   private timer: NodeJS.Timeout | undefined;
+  private ended: Promise<void> | undefined;
 
   constructor(settings: Pick<Settings, "mdns" | "auth">, tools: DiscoveryTools) {
     const { provider, name } = settings.mdns;
@@ -59,9 +73,10 @@ export class Discovery implements Companion {
   }
 
   /** The goodbye is sent before the listeners close, so that nobody comes to closed doors. */
-  async closing(): Promise<void> {
+  closing(): Promise<void> {
     clearInterval(this.timer);
-    await this.advertisement.stop();
+    this.ended ??= Promise.race([this.advertisement.stop(), sleep(GOODBYE_MS_MAX, undefined, { ref: false })]);
+    return this.ended;
   }
 
   /** Also when the listeners never opened. */
@@ -83,7 +98,10 @@ export class Discovery implements Companion {
 
   private services(): Service[] {
     const listening = this.tools.listeners().flatMap(({ name, url }) => {
-      const facts = this.factsOf(this.tools.settingsOf(name));
+      const settings = this.tools.settingsOf(name);
+      // Nobody but its proxies can connect there.
+      if (settings !== undefined && "proxies" in settings) return [];
+      const facts = this.factsOf(settings);
       return listeningAt(name, url).map((way) => ({ ...way, ...facts }));
     });
     return servicesOf(listening, { name: this.name, id: this.id, version: VERSION });
@@ -93,13 +111,21 @@ export class Discovery implements Companion {
   private factsOf(listener: ListenerSettings | undefined): Partial<Listening> {
     if (listener === undefined) return {};
     const tls = "tls" in listener ? listener.tls : undefined;
-    const versions = listener.entrance?.versions?.map((version) => VERSION_NAMES[version]);
-    const isAnonymous = this.settings.auth.anonymous === "all";
+    const { versions, authMethods } = listener.entrance ?? {};
     return {
-      ...(versions !== undefined && { versions }),
-      ...(tls?.clientCert === "required" ? { auth: ["cert"] } : isAnonymous ? { auth: ["anonymous"] } : {}),
+      ...(versions !== undefined && { versions: versions.map((version) => VERSION_NAMES[version]) }),
+      auth: tls?.clientCert === "required" ? ["cert"] : this.authOf(authMethods),
       ...(tls !== undefined && { fingerprint: authorityOf(tls.certificates[0]?.cert) }),
     };
+  }
+
+  /** How clients show who they are; undefined where that depends on who they are. `methods`: what counts; default: all. */
+  private authOf(methods: readonly AuthMethod[] | undefined): string[] | undefined {
+    const isAnonymous = this.settings.auth.anonymous === "all";
+    if (isAnonymous && (methods === undefined || methods.includes("anonymous"))) return ["anonymous"];
+    const words = new Set(methods?.map((method) => AUTH_WORDS[method]));
+    const known = [...words].filter((word) => word !== undefined);
+    return known.length > 0 && known.length === words.size ? known : undefined;
   }
 }
 

@@ -18,6 +18,8 @@ const IPV6 = 1;
 /** So many names are tried for one service. */
 const NAMES_MAX = 50;
 const RECONNECT_MS = 2_000;
+/** So long its answers are waited for at the end: it may hang. */
+const GOODBYE_MS_MAX = 500;
 
 /** A service in Avahi's hands: one group each, so that a collision tells which name is taken. */
 interface Group {
@@ -62,20 +64,21 @@ export class AvahiAdvertiser implements Advertiser {
   async stop(): Promise<void> {
     this.state = "stopped";
     clearTimeout(this.timer);
+    // Then nothing that was asked is answered any more, and what waits for it goes on.
+    const patience = setTimeout(() => this.bus?.close(), GOODBYE_MS_MAX);
     await this.sequence.run(async () => {
-      const { bus } = this;
-      this.bus = undefined;
-      if (bus === undefined) return;
       try {
-        await Promise.all(this.groups.map(({ path }) => bus.call(groupCall(path, "Free"))));
+        await Promise.all(this.groups.map(({ path }) => this.ask(groupCall(path, "Free"))));
         // Avahi sends its goodbyes when it has answered; by its next answer they are sent.
-        if (this.groups.length > 0) await bus.call(serverCall("GetState"));
+        if (this.groups.length > 0) await this.ask(serverCall("GetState"));
       } catch {
-        // It went before us, and its records with it.
+        // It went before us, and its records with it; or it hangs.
       }
       this.groups = [];
-      bus.close();
+      this.bus?.close();
+      this.bus = undefined;
     });
+    clearTimeout(patience);
   }
 
   private async connect(): Promise<void> {

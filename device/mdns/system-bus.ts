@@ -1,8 +1,11 @@
 import type { EventEmitter } from "node:events";
+import { existsSync } from "node:fs";
 import type { MessageBus } from "@jellybrick/dbus-next";
 
 /** How long an answer may take: the programs behind it are on this machine. */
 const ANSWER_MS_MAX = 5_000;
+
+const USUAL_ADDRESS = "unix:path=/var/run/dbus/system_bus_socket";
 
 const BUS = { destination: "org.freedesktop.DBus", path: "/org/freedesktop/DBus", interface: "org.freedesktop.DBus" };
 
@@ -49,6 +52,9 @@ export interface SystemBus {
 
 /** Rejects when there is no bus. `onEnd`: it is gone, and all that was asked for on it; not after `close`. */
 export async function openSystemBus(onSignal: (signal: Signal) => void, onEnd: () => void): Promise<SystemBus> {
+  const socket = /^unix:path=([^%,;]+)$/.exec(process.env.DBUS_SYSTEM_BUS_ADDRESS || USUAL_ADDRESS)?.[1];
+  // Many a gateway has no bus: the package, with its megabytes, stays on the disk there.
+  if (socket !== undefined && !existsSync(socket)) throw new Error(`nothing is at ${socket}`);
   const { systemBus, Message, MessageFlag, MessageType, DBusError } = await import("@jellybrick/dbus-next");
   const bus = systemBus();
   let isOpen = true;

@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { emptyFolder, type Lifetime, type Running, runCommand, startCommand } from "../../smoke/program.ts";
+import {
+  emptyFolder,
+  type Lifetime,
+  type Running,
+  runCommand,
+  startCommand,
+  startProgram,
+} from "../../smoke/program.ts";
 
 const ADVERTISE = join(import.meta.dirname, "advertise.ts");
 
@@ -38,7 +45,11 @@ export class Lan {
     this.setup = [SETUP, ...(ipv6 ? [] : [WITHOUT_IPV6]), STAY].join(" && ");
     // The last first, and each to its end: some end by themselves when what they need is gone.
     context.after(async () => {
-      for (const process of this.started.reverse()) await process.stop();
+      for (const process of this.started.reverse()) {
+        // What is frozen cannot end.
+        process.child.kill("SIGCONT");
+        await process.stop();
+      }
     });
   }
 
@@ -54,6 +65,15 @@ export class Lan {
     await process.saw("ready\n");
     return process;
   }
+}
+
+/** A gateway at 192.0.2.1, and a sensor at 192.0.2.2 that has Avahi, on one network. */
+export async function edgeAndSensor(context: Lifetime): Promise<{ edge: Machine; sensor: Machine }> {
+  const lan = new Lan(context);
+  const [edge, sensor] = await Promise.all([lan.machine("edge"), lan.machine("sensor")]);
+  await edge.join("eth0", "192.0.2.1", sensor, "eth0", "192.0.2.2");
+  await sensor.startAvahi();
+  return { edge, sensor };
 }
 
 /** One of them. */
@@ -122,6 +142,11 @@ export class Machine {
     return this.avahi?.stderr ?? "";
   }
 
+  /** It is there and answers nobody, as long as the test runs. */
+  freezeAvahi(): void {
+    this.avahi!.child.kill("SIGSTOP");
+  }
+
   async stopAvahi(): Promise<void> {
     await this.avahi?.stop();
   }
@@ -153,6 +178,15 @@ export class Machine {
   advertise(mode: string, name: string, listening: readonly object[], hasteMs?: number): Running {
     const haste = hasteMs === undefined ? [] : [String(hasteMs)];
     return this.start(process.execPath, ADVERTISE, mode, name, JSON.stringify(listening), ...haste);
+  }
+
+  /** The whole program, found by mDNS as by default; its data and configuration are in the folder of the machine. */
+  broker(...words: string[]): Running {
+    const before = ["nsenter", ...into(this.process), `--wd=${this.folder}`];
+    const env = { ...this.environment, MQTT_BROKER_MDNS: "auto" };
+    const program = startProgram(this.context, words, { before, env, cwd: this.folder });
+    this.started.push(program);
+    return program;
   }
 
   private get socket(): string {
