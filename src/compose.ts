@@ -7,6 +7,7 @@ import { BookMaker } from "./auth/book-maker.ts";
 import { Guard } from "./auth/guard.ts";
 import { TrafficFile } from "./auth/traffic/traffic-file.ts";
 import { TrafficRecord } from "./auth/traffic/traffic-record.ts";
+import { OwnAccess } from "./bridge/own-access.ts";
 import { thisPlace } from "./certs/machine.ts";
 import { Reissue } from "./certs/reissue.ts";
 import type { Settings } from "./config/settings.ts";
@@ -14,7 +15,7 @@ import type { Limits } from "./core/limits.ts";
 import type { Clock, Log } from "./core/ports.ts";
 import type { Store } from "./core/store.ts";
 import { Discovery } from "./discovery.ts";
-import { Gateways } from "./gateways.ts";
+import { Gateways, upstreamOf } from "./gateways.ts";
 import { certificatesToReissue, Doors, provenBy, servable } from "./listeners.ts";
 import { watchFiles } from "./os/file-watch.ts";
 import { KnownTime } from "./os/known-time.ts";
@@ -31,6 +32,7 @@ export interface Composed {
   guard: Guard;
   traffic: TrafficRecord;
   doors: Doors;
+  gateways: Gateways;
   reissue: Reissue;
 }
 
@@ -57,10 +59,11 @@ export async function composeBroker(
     listeners: () => broker.listeners,
     settingsOf: (name) => doors.settingsOf(name),
   });
+  const upstream = await upstreamOf(settings, log, clock, () => broker);
   const broker: RunningBroker = new RunningBroker({
     options: { ...settings.options, dailyBudgetBytes: settings.store.dailyBudgetBytes },
     limits: withinDescriptors(settings.limits, log),
-    access: auth,
+    access: upstream === undefined ? auth : new OwnAccess(auth, upstream.isOwn),
     // Without a folder of its own the broker keeps nothing.
     companions: [
       auth,
@@ -68,16 +71,22 @@ export async function composeBroker(
       { start: async () => {}, stop: () => doors.stop() },
       { start: async () => {}, stop: async () => gateways.stop() },
       discovery,
+      ...(upstream === undefined ? [] : [upstream]),
       ...(settings.store.type === "sqlite" ? [new TrafficFile(traffic, settings.dataDir, log)] : []),
     ],
-    hooks,
+    hooks: upstream === undefined ? hooks : [upstream.hook, ...hooks],
     log,
     clock,
     ticks: true,
     store: await storeOf(settings, log),
     storeRequired: settings.store.required,
     onStoreFailed,
-    sysValues: () => [...doors.sysValues(), ...discovery.sysValues(), ...gateways.sysValues()],
+    sysValues: () => [
+      ...doors.sysValues(),
+      ...discovery.sysValues(),
+      ...gateways.sysValues(),
+      ...(upstream?.sysValues() ?? []),
+    ],
   });
   const { turn } = broker;
   const { maximumPacketSize } = settings.options;
@@ -97,8 +106,10 @@ export async function composeBroker(
     publish: (topicName, payload, options) => void broker.publish(topicName, payload, options),
     sessions: () => broker.sessions.map(({ clientId }) => clientId),
   });
-  for (const listener of gateways.listeners) await broker.addListener(listener);
-  return { broker, auth, guard, traffic, doors, reissue };
+  const { mountPoint } = settings.mqttSn;
+  const entrance = mountPoint === undefined ? undefined : { mountPoint };
+  for (const listener of gateways.listeners) await broker.addListener(listener, entrance);
+  return { broker, auth, guard, traffic, doors, gateways, reissue };
 }
 
 /** What commands such as `mqtt-broker banned` ask. To be started when the broker has, which makes the folder. */

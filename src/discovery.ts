@@ -69,13 +69,19 @@ export class Discovery implements Companion {
     const services = this.services();
     this.told = JSON.stringify(services);
     void this.advertisement.start(services);
-    this.timer = setInterval(() => this.look(), LOOK_MS).unref();
+    this.timer = setInterval(() => void this.look(), LOOK_MS).unref();
+  }
+
+  /** Of a single listener too the goodbye goes first. */
+  async leaving(): Promise<void> {
+    if (this.timer !== undefined) await withinPatience(this.look());
   }
 
   /** The goodbye is sent before the listeners close, so that nobody comes to closed doors. */
   closing(): Promise<void> {
     clearInterval(this.timer);
-    this.ended ??= Promise.race([this.advertisement.stop(), sleep(GOODBYE_MS_MAX, undefined, { ref: false })]);
+    this.timer = undefined;
+    this.ended ??= withinPatience(this.advertisement.stop());
     return this.ended;
   }
 
@@ -88,12 +94,12 @@ export class Discovery implements Companion {
     return this.advertisement.sysValues();
   }
 
-  private look(): void {
+  private async look(): Promise<void> {
     const services = this.services();
     const text = JSON.stringify(services);
     if (text === this.told) return;
     this.told = text;
-    void this.advertisement.update(services);
+    await this.advertisement.update(services);
   }
 
   private services(): Service[] {
@@ -127,6 +133,10 @@ export class Discovery implements Companion {
     const known = [...words].filter((word) => word !== undefined);
     return known.length > 0 && known.length === words.size ? known : undefined;
   }
+}
+
+function withinPatience(goodbye: Promise<void>): Promise<void> {
+  return Promise.race([goodbye, sleep(GOODBYE_MS_MAX, undefined, { ref: false })]);
 }
 
 /** Stays the same for this machine, and tells nobody its own number (machine-id(5)). */

@@ -1,10 +1,12 @@
 import { SerialListener } from "../device/serial/mqttsn-lines.ts";
+import type { Upstream } from "./bridge/upstream.ts";
 import type { MqttSnSettings, Settings } from "./config/settings.ts";
 import type { Clock, Listener, Log } from "./core/ports.ts";
 import { SnGateway } from "./gateway/mqttsn/gateway.ts";
 import { Presence } from "./gateway/mqttsn/presence.ts";
 import type { GatewaySettings } from "./gateway/mqttsn/settings.ts";
 import { UdpListener } from "./gateway/mqttsn/udp.ts";
+import type { RunningBroker } from "./running-broker.ts";
 import type { Turn } from "./transport/turn.ts";
 
 const TOPICS_PER_CLIENT = 1000;
@@ -75,6 +77,38 @@ export class Gateways {
   stop(): void {
     for (const timer of this.timers) timer.stop();
   }
+}
+
+/**
+ * The other broker that all MQTT-SN clients are one client of; undefined when there is none. `broker` is asked when it is
+ * there.
+ */
+export async function upstreamOf(
+  { mqttSn, options }: Pick<Settings, "mqttSn" | "options">,
+  log: Log,
+  clock: Clock,
+  broker: () => RunningBroker,
+): Promise<Upstream | undefined> {
+  const { upstream, mountPoint } = mqttSn;
+  if (upstream === undefined) return undefined;
+  // It brings TLS and HTTP along, which the start would otherwise wait for.
+  const { Upstream } = await import("./bridge/upstream.ts");
+  return new Upstream(upstream, mountPoint!, {
+    log,
+    flushes: { add: (link) => broker().turn.add(link) },
+    nowMs: () => clock.nowMs(),
+    wallMs: () => clock.wallMs(),
+    accept: (link, entrance) => broker().accept(link, entrance),
+    publish: (topicName, payload, options) => void broker().publish(topicName, payload, options),
+    retained: (topicFilter, each) => {
+      const end = broker().inlineClient.subscribe(topicFilter, each);
+      end();
+    },
+    sessions: () => broker().sessions,
+    sessionKey: (clientId, userName) => broker().sessionKey(clientId, userName),
+    waiting: (clientId) => broker().waitingFor(clientId),
+    packetBytesMax: options.maximumPacketSize,
+  });
 }
 
 /** Calls once, at the time that was asked for last. */

@@ -12,7 +12,7 @@ import type { Hook } from "./core/hooks.ts";
 import type { InlineClient, PublishOptions } from "./core/inline.ts";
 import type { Limits } from "./core/limits.ts";
 import type { BrokerOptions } from "./core/options.ts";
-import type { Clock, Listener, Log } from "./core/ports.ts";
+import type { Clock, GatewayHandler, Link, Listener, Log } from "./core/ports.ts";
 import { type Store, type StoreEvents, StoreInUse } from "./core/store.ts";
 import { bytesWritten } from "./os/block-io.ts";
 import { HostRandom } from "./os/random.ts";
@@ -54,8 +54,12 @@ export interface Parts {
 export interface Companion {
   /** Rejects when the broker cannot start without it. */
   start(): Promise<void>;
+  /** What an earlier run has left is there again, and no listener is open; they wait for it. Never rejects. */
+  restored?(): Promise<void>;
   /** All listeners are open. Not awaited, and never rejects. */
   opened?(): void;
+  /** A listener is none of the broker's any more and about to close, which waits for it. Never rejects. */
+  leaving?(): Promise<void>;
   /** The listeners are about to close, which waits for it. */
   closing?(): Promise<void>;
   /** Also when it was never started. Idempotent. */
@@ -131,6 +135,7 @@ export class RunningBroker {
       for (const companion of this.companions) await companion.start();
       if (this.core.archive !== undefined) await this.load();
       this.core.start();
+      for (const companion of this.companions) await companion.restored?.();
       // A copy, since listeners that are added meanwhile are opened by whoever adds them.
       for (const way of [...this.ways]) await this.open(way);
       // Listeners have read their certificates now.
@@ -172,12 +177,16 @@ export class RunningBroker {
     }
   }
 
-  /** Takes a way in away: nobody new comes by it, and who is connected stays. False when there is none of that name. */
-  async removeListener(name: string): Promise<boolean> {
+  /**
+   * Takes a way in away: nobody new comes by it, and who is connected stays. False when there is none of that name.
+   * `isReplaced`: another of its name comes at once, so nobody outside is told that it goes.
+   */
+  async removeListener(name: string, isReplaced = false): Promise<boolean> {
     const index = this.ways.findIndex(({ listener }) => listener.name === name);
     if (index === -1) return false;
     const [way] = this.ways.splice(index, 1);
     const { listener } = way!;
+    if (!isReplaced) await Promise.all(this.companions.map((companion) => companion.leaving?.()));
     await listener.close();
     this.log.info(`Listening no more on ${listener.url}`, { listener: name });
     return true;
@@ -212,6 +221,22 @@ export class RunningBroker {
   attach(duplex: Duplex, name = "attached", entrance: Entrance = NO_ENTRANCE): void {
     checkEntrance(entrance);
     attachStream(duplex, (link) => this.core.accept(link, entrance), this.turn, name);
+  }
+
+  /** Serves a link of this process. `entrance`: as for `attach`. Throws as `setEntrance`. */
+  accept(link: Link, entrance: Entrance = NO_ENTRANCE): GatewayHandler {
+    checkEntrance(entrance);
+    return this.core.accept(link, entrance);
+  }
+
+  /** By which a session is known: two clients of one key have one session. */
+  sessionKey(clientId: string, userName: string | undefined): string {
+    return this.core.sessionKey(clientId, userName);
+  }
+
+  /** Messages that wait for the session of this client, or that it has not acknowledged; 0 when there is none. */
+  waitingFor(clientId: string): number {
+    return this.core.findSession(clientId)?.delivery.unacknowledged ?? 0;
   }
 
   /** Publishes in the program's own name; returns how many sessions it was for. See InlineClient.publish. */

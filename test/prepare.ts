@@ -3,12 +3,13 @@ import { existsSync } from "node:fs";
 
 /**
  * Before the tests: the Debian packages that they use. As root they are installed; anybody else is told the line to run.
- * What each is for: real clients to talk to the broker, Python's client for the example, a compiler for the Arduino one
+ * What each is for: real clients to talk to the broker, another broker that it is a client of, Python's client for the example, a compiler for the Arduino one
  * and, with OpenSSL's headers, for the bench's generator, certificates, a wrong clock, network namespaces, a terminal,
  * a browser, pairs of serial lines, another responder of mDNS, small disks.
  */
 const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
   { debianPackage: "mosquitto-clients", present: () => runs("mosquitto_rr", ["--version"]) },
+  { debianPackage: "mosquitto", present: () => existsSync("/usr/sbin/mosquitto") },
   { debianPackage: "python3-paho-mqtt", present: () => runs("/usr/bin/python3", ["-c", "import paho.mqtt.client"]) },
   { debianPackage: "g++", present: () => runs("g++", ["--version"]) && runs("cc", ["--version"]) },
   { debianPackage: "libssl-dev", present: () => existsSync("/usr/include/openssl/ssl.h") },

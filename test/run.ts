@@ -21,6 +21,7 @@ const SUITES: readonly Suite[] = [
   { name: "topic", budgetSeconds: 30, covers: ["topic"] },
   { name: "core", budgetSeconds: 60, covers: ["core"] },
   { name: "gateway", budgetSeconds: 30, covers: ["gateway/mqttsn"] },
+  { name: "bridge", budgetSeconds: 30 },
   { name: "tidy", budgetSeconds: 10 },
   { name: "cli", budgetSeconds: 90 },
   { name: "hostile", budgetSeconds: 90 },

@@ -48,10 +48,13 @@ export async function check(
 }
 
 function summary(settings: Settings, auth: readonly string[]): string {
-  const { listeners, files } = settings;
+  const { listeners, files, mqttSn } = settings;
   const lines = [
     `Files read: ${files.length === 0 ? "none" : files.join(", ")}`,
     ...listeners.map((listener) => `Would listen on ${listenerUrl(listener)}`),
+    ...(mqttSn.upstream === undefined
+      ? []
+      : [`MQTT-SN clients would be one client of ${mqttSn.upstream.url}, called ${mqttSn.upstream.clientId}`]),
     ...auth,
     ...storage(settings),
   ];

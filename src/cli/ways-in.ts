@@ -6,7 +6,7 @@ import type { Listener, Log } from "../core/ports.ts";
 /** The part of a broker that has listeners. */
 export interface HasListeners {
   addListener(listener: Listener, entrance?: Entrance): Promise<void>;
-  removeListener(name: string): Promise<boolean>;
+  removeListener(name: string, isReplaced?: boolean): Promise<boolean>;
   setEntrance(name: string, entrance: Entrance): boolean;
 }
 
@@ -40,16 +40,19 @@ export class WaysIn {
     const wanted = new Map(next.map((settings) => [settings.name, settings]));
     const kept: ListenerSettings[] = [];
     const before = new Map<string, ListenerSettings>();
-    // All of them first: one may want the place of another.
     for (const settings of current) {
       const same = wanted.get(settings.name);
       if (same !== undefined && isSame(settings, same)) {
         const { name, entrance = NO_ENTRANCE } = same;
         if (!isDeepStrictEqual(entrance, settings.entrance ?? NO_ENTRANCE)) broker.setEntrance(name, entrance);
         kept.push(same);
-      } else {
-        await broker.removeListener(settings.name);
-        before.set(settings.name, settings);
+      } else before.set(settings.name, settings);
+    }
+    // All of them before any is opened, since one may want the place of another; and while others are told which are gone,
+    // those that come back are still there.
+    for (const isReplaced of [false, true]) {
+      for (const name of before.keys()) {
+        if (wanted.has(name) === isReplaced) await broker.removeListener(name, isReplaced);
       }
     }
     for (const settings of next) {

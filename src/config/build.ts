@@ -11,7 +11,7 @@ import { chosenSocket, type GivenSocket, givenSockets } from "./given-sockets.ts
 import { type Assignment, DURABILITY_KEY, type Layer, layerKey, type Origin, wordOrigin } from "./layer.ts";
 import { PUBLIC_LIMITS } from "./limit-names.ts";
 import { completeListeners, type ListenerEntry } from "./listener.ts";
-import { objectionToGroup, predefinedTopics, serialLines } from "./mqtt-sn.ts";
+import { mountPointOf, objectionToGroup, predefinedTopics, serialLines } from "./mqtt-sn.ts";
 import type {
   Anonymous,
   AuthSettings,
@@ -24,8 +24,10 @@ import type {
   TlsVersion,
 } from "./settings.ts";
 import type { TlsDefaults } from "./tls.ts";
+import { upstreamSettings } from "./upstream.ts";
 import type { Value } from "./value.ts";
 
+const MDNS_NAME_BYTES_MAX = 63;
 const DEFAULT_STATE_PREFIX = "$SYS/broker/clients";
 
 export interface BuildContext {
@@ -73,10 +75,10 @@ export function buildSettings(merged: Layer, context: BuildContext): Settings {
     listeners,
     tlsReissue: reissueOf(pick, listeners, problems),
     workers: { threads: pick.value("workers.threads", 0), stackBytes: pick.optional("workers.stackSize") },
-    mqttSn: mqttSnOf(pick, problems),
+    mqttSn: mqttSnOf(pick, files, problems),
     mdns: {
       provider: pick.value<Settings["mdns"]["provider"]>("mdns.provider", "auto"),
-      name: pick.value<string | undefined>("mdns.name", undefined),
+      name: mdnsNameOf(pick, problems),
     },
     serial: serialLines(pick.assignments("serial"), problems),
     auth: authOf(pick, context),
@@ -217,7 +219,24 @@ function statePrefixOf(pick: Picker, problems: Problem[]): string {
   return DEFAULT_STATE_PREFIX;
 }
 
-function mqttSnOf(pick: Picker, problems: Problem[]): MqttSnSettings {
+function mdnsNameOf(pick: Picker, problems: Problem[]): string | undefined {
+  const name = pick.value<string | undefined>("mdns.name", undefined);
+  const objection = name === undefined ? undefined : objectionToMdnsName(name);
+  if (objection === undefined) return name;
+  const message = `${JSON.stringify(name)} cannot be a name for mDNS: it ${objection}`;
+  problems.push(pick.origin("mdns.name").problem("error", message));
+  return undefined;
+}
+
+/** RFC 6763, 4.1.1: it is one label of DNS, made for people. */
+function objectionToMdnsName(name: string): string | undefined {
+  if (name.trim() === "") return "has nothing that people could read";
+  if (/\p{Cc}/u.test(name)) return "has a control character";
+  const bytes = new TextEncoder().encode(name).length;
+  return bytes > MDNS_NAME_BYTES_MAX ? `has ${bytes} bytes in UTF-8, of at most ${MDNS_NAME_BYTES_MAX}` : undefined;
+}
+
+function mqttSnOf(pick: Picker, files: Files, problems: Problem[]): MqttSnSettings {
   const group = pick.value<string | undefined>("mqttSn.group", undefined);
   const objection = group === undefined ? undefined : objectionToGroup(group);
   if (objection !== undefined) problems.push(pick.origin("mqttSn.group").problem("error", objection));
@@ -236,7 +255,16 @@ function mqttSnOf(pick: Picker, problems: Problem[]): MqttSnSettings {
     ...predefinedTopics(pick.assignments("mqttSn.topics"), problems),
     cleanSessionSeconds: pick.value("mqttSn.cleanSessionExpiry", 86_400),
     statePrefix: statePrefixOf(pick, problems),
+    ...upstreamOf(pick, files, problems),
   };
+}
+
+function upstreamOf(pick: Picker, files: Files, problems: Problem[]): Pick<MqttSnSettings, "mountPoint" | "upstream"> {
+  const given = (name: string): Assignment | undefined => pick.assignments(`mqttSn.upstream.${name}`).at(-1);
+  const pathOf = (name: string): string | undefined => pick.paths(`mqttSn.upstream.${name}`, files, problems).at(-1);
+  const upstream = upstreamSettings(given, pathOf, problems);
+  const mountPoint = mountPointOf(pick.assignments("mqttSn.mountPoint").at(-1), upstream !== undefined, problems);
+  return { mountPoint, upstream };
 }
 
 /** What systemd handed over is what it is there for, when nothing else was asked for. */

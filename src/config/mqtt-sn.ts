@@ -1,10 +1,12 @@
 import { isIP } from "node:net";
 import { type LineMistake, type LineSettings, readLine } from "../../device/serial/line-spec.ts";
+import { mountPointMistake } from "../core/entrance.ts";
 import type { Problem } from "../text/problem.ts";
 import { isTopicName } from "../topic/name.ts";
 import type { Assignment } from "./layer.ts";
 import type { MqttSnSettings } from "./settings.ts";
 
+const UPSTREAM_MOUNT_POINT = "mqtt-sn/";
 const TOPIC_ID_MAX = 0xfffe;
 const FIRST_OCTET_OF_GROUPS = { min: 224, max: 239 };
 
@@ -52,6 +54,24 @@ export function serialLines(assignments: readonly Assignment[], problems: Proble
     } else lines.push(line);
   }
   return lines;
+}
+
+/** What stands before the topics of all clients. With an upstream they need one of their own, and one for all. */
+export function mountPointOf(
+  given: Assignment | undefined,
+  hasUpstream: boolean,
+  problems: Problem[],
+): string | undefined {
+  if (given === undefined) return hasUpstream ? UPSTREAM_MOUNT_POINT : undefined;
+  const mountPoint = String(given.value);
+  const mistake = mountPointMistake(mountPoint);
+  if (mistake !== undefined) {
+    problems.push(given.origin.problem("error", `The mount point ${JSON.stringify(mountPoint)} ${mistake}`));
+  } else if (hasUpstream && /%[cu]/.test(mountPoint)) {
+    const message = `The mount point ${JSON.stringify(mountPoint)} is not the same for all clients, as an upstream needs it`;
+    problems.push(given.origin.problem("error", message, "Leave out %c and %u"));
+  }
+  return mountPoint;
 }
 
 /** Why the address is no multicast group of IPv4; undefined when it is one. */

@@ -1,4 +1,5 @@
 import type { LineSettings } from "../../device/serial/line-spec.ts";
+import type { UpstreamSettings } from "../bridge/settings.ts";
 import type { Entrance } from "../core/entrance.ts";
 import type { Limits } from "../core/limits.ts";
 import type { BrokerOptions } from "../core/options.ts";
@@ -197,6 +198,10 @@ export interface MqttSnSettings {
   cleanSessionSeconds: number;
   /** Where the state of each client is retained: below it, by its identifier. */
   statePrefix: string;
+  /** Stands before the topics of all clients; undefined: nothing does. */
+  mountPoint: string | undefined;
+  /** The other broker that they are clients of, all as one; there is a mount point then. */
+  upstream: UpstreamSettings | undefined;
 }
 
 /** Everything that was configured, whole and in range: what `run` starts the broker with. */

@@ -20,8 +20,8 @@ function scene(...current: ListenerSettings[]): { ways: WaysIn; calls: string[];
       calls.push(`add ${name} ${url}`);
       if (taken.has(Number(url))) throw new Error(`Cannot listen on ${url}`);
     },
-    async removeListener(name: string): Promise<boolean> {
-      calls.push(`remove ${name}`);
+    async removeListener(name: string, isReplaced = false): Promise<boolean> {
+      calls.push(isReplaced ? `replace ${name}` : `remove ${name}`);
       return true;
     },
     setEntrance(name: string, entrance: Entrance): boolean {
@@ -41,7 +41,7 @@ function scene(...current: ListenerSettings[]): { ways: WaysIn; calls: string[];
 test("what is the same is left alone, what is gone is closed, what is new opened, what is other opened anew", async () => {
   const { ways, calls } = scene(tcp("same", 1), tcp("gone", 2), tcp("other", 3));
   await ways.apply([tcp("same", 1), tcp("other", 4), tcp("new", 5)]);
-  assert.deepEqual(calls, ["remove gone", "remove other", "add other 4", "add new 5"]);
+  assert.deepEqual(calls, ["remove gone", "replace other", "add other 4", "add new 5"]);
   calls.length = 0;
   await ways.apply([tcp("same", 1), tcp("other", 4), tcp("new", 5)]);
   assert.deepEqual(calls, []);
@@ -55,20 +55,20 @@ test("where only what is asked of clients is other, nothing is closed", async ()
   await ways.apply([{ ...tcp("a", 1), entrance: { versions: [5] } }, tcp("b", 2)]);
   assert.deepEqual(calls, []);
   await ways.apply([{ ...tcp("a", 3), entrance: { versions: [4] } }, tcp("b", 2)]);
-  assert.deepEqual(calls, ["remove a", "add a 3"]);
+  assert.deepEqual(calls, ["replace a", "add a 3"]);
 });
 
 test("two that change places are both closed before one is opened", async () => {
   const { ways, calls } = scene(tcp("a", 1), tcp("b", 2));
   await ways.apply([tcp("a", 2), tcp("b", 1)]);
-  assert.deepEqual(calls, ["remove a", "remove b", "add a 2", "add b 1"]);
+  assert.deepEqual(calls, ["replace a", "replace b", "add a 2", "add b 1"]);
 });
 
 test("one that cannot be opened is named, and what was there before comes back", async () => {
   const { ways, calls, taken, log } = scene(tcp("a", 1));
   taken.add(2);
   await ways.apply([tcp("a", 2), tcp("b", 2)]);
-  assert.deepEqual(calls, ["remove a", "add a 2", "add a 1", "add b 2"]);
+  assert.deepEqual(calls, ["replace a", "add a 2", "add a 1", "add b 2"]);
   assert.deepEqual(log.at("error"), [
     "Cannot listen on 2: it listens as before",
     "Cannot listen on 2: correct the configuration, it is read again at once",
@@ -76,7 +76,7 @@ test("one that cannot be opened is named, and what was there before comes back",
   calls.length = 0;
   taken.clear();
   await ways.apply([tcp("a", 2), tcp("b", 3)]);
-  assert.deepEqual(calls, ["remove a", "add a 2", "add b 3"]);
+  assert.deepEqual(calls, ["replace a", "add a 2", "add b 3"]);
 });
 
 test("one that can be opened neither way is told as that, and tried again", async () => {

@@ -30,6 +30,8 @@ test("mqttSn: nothing is opened unless it is asked for, and the times are those 
     predefinedOf: new Map(),
     cleanSessionSeconds: 86_400,
     statePrefix: "$SYS/broker/clients",
+    mountPoint: undefined,
+    upstream: undefined,
   });
   assert.deepEqual([serial, warnings], [[], []]);
 });
@@ -64,6 +66,8 @@ test("mqttSn: options and keys of the file say the same", async () => {
     predefinedOf: new Map([["pump-3", new Map([[1, "plant/pump-3"]])]]),
     cleanSessionSeconds: 3600,
     statePrefix: "plant/states",
+    mountPoint: undefined,
+    upstream: undefined,
   });
   assert.deepEqual(fromFile.mqttSn, fromOptions.mqttSn);
   assert.deepEqual(fromOptions.serial, [{ ...LINE, baudRate: 9600, framing: "slip-crc" }]);

@@ -1,0 +1,343 @@
+import { encodePacket } from "../codec/codec.ts";
+import { PacketType, type Qos } from "../codec/constants.ts";
+import { type Connack, type Packet, Publish } from "../codec/packet.ts";
+import { ReasonCode, reasonText } from "../codec/reason.ts";
+import type { TextCache } from "../codec/text.ts";
+import { CoreLink, type Flushes } from "../core/core-link.ts";
+import type { GatewayAccept, Log, Peer } from "../core/ports.ts";
+import { ownConnect, ownSubscribe } from "./own-session.ts";
+import { COPY_MARK, type RetainedCopies } from "./retained-copies.ts";
+import type { Wire } from "./wire.ts";
+
+/** Messages of QoS 1 and 2 that are under way to the other broker at a time. */
+const UNDER_WAY_MAX = 100;
+/** Of packet identifiers for SUBSCRIBE: the last, since the core counts from the first. */
+const LAST_IDENTIFIER = 65_535;
+
+/** Totals since the start. */
+export interface Traffic {
+  sent: number;
+  received: number;
+  /** By the other broker, or because it could not take them. */
+  refused: number;
+}
+
+export interface RelayTools {
+  log: Log;
+  accept: GatewayAccept;
+  peer: Peer;
+  flushes: Flushes;
+  names: TextCache;
+  traffic: Traffic;
+  /** What begins the names of MQTT-SN clients here. */
+  prefix: string;
+  /** The largest packet that the core takes. */
+  packetBytesMax: number;
+  copies: RetainedCopies;
+}
+
+export interface RelayEvents {
+  /** All that waited has reached the other broker. Called once. */
+  onDrained(): void;
+  /** SUBACK, UNSUBACK and the like of the other broker. */
+  onPacket(packet: Packet): void;
+  /** Our own broker has ended it, or it cannot go on. Called once; not after `stop`. */
+  onEnded(reason: string): void;
+}
+
+/** The core's link, which tells when it may be fed again. */
+class OwnLink extends CoreLink {
+  onRoom: () => void = () => {};
+
+  override resumeReading(): void {
+    super.resumeReading();
+    this.onRoom();
+  }
+}
+
+/**
+ * Joins a session of the core with one at the other broker, for as long as both are connected. It keeps nothing itself:
+ * each side's packets go to the other side under the same packet identifiers, acknowledgements too, so that a message is
+ * acknowledged to where it comes from when it has been acknowledged where it goes, and what either side sends again after
+ * a cut, the other side knows again.
+ */
+export class Relay {
+  private readonly wire: Wire;
+  private readonly connack: Connack;
+  private readonly tools: RelayTools;
+  private readonly events: RelayEvents;
+  private readonly link: OwnLink;
+  /** Topics of the messages under way to the other broker, by their identifiers. */
+  private readonly underWay = new Map<number, string>();
+  /** Messages of QoS 2 that go there by QoS 1, since it takes no more. */
+  private readonly lowered = new Set<number>();
+  private readonly maximumQos: number;
+  private isOpen = false;
+  private isDrained = false;
+  private isOver = false;
+  private loopsSeen = 0;
+
+  constructor(wire: Wire, connack: Connack, tools: RelayTools, events: RelayEvents) {
+    this.wire = wire;
+    this.connack = connack;
+    this.maximumQos = connack.properties.maximumQos ?? 2;
+    this.tools = tools;
+    this.events = events;
+    this.link = new OwnLink(tools.peer, tools.flushes, tools.names, {
+      onPacket: (packet) => this.onCorePacket(packet),
+      onQuiet: () => this.look(),
+      onEnded: () => this.fail("our own broker has ended it"),
+      onFault: (error) => {
+        tools.log.error("The connection with the other broker has failed here", {
+          reason: error instanceof Error ? error.stack : String(error),
+        });
+        this.link.abandon();
+        this.fail("a mistake of ours");
+      },
+    });
+    this.link.onRoom = () => wire.resume();
+  }
+
+  start(): void {
+    const { receiveMaximum = 65_535 } = this.connack.properties;
+    this.link.open(this.tools.accept);
+    this.link.feed(ownConnect(Math.min(UNDER_WAY_MAX, receiveMaximum)));
+  }
+
+  /** Messages for the other broker that wait, or are not acknowledged. */
+  get backlog(): number {
+    return this.link.backlog;
+  }
+
+  /** An identifier that no message under way to the other broker has. */
+  freeIdentifier(): number {
+    let identifier = LAST_IDENTIFIER;
+    while (this.underWay.has(identifier)) identifier--;
+    return identifier;
+  }
+
+  /** The stream of the other broker has room again. */
+  onDrain(): void {
+    this.link.crowded = false;
+  }
+
+  /** A packet of the other broker, after its CONNACK. */
+  onWirePacket(packet: Packet): void {
+    switch (packet.type) {
+      case PacketType.PUBLISH:
+        this.bringDown(packet);
+        break;
+      case PacketType.PUBACK:
+      case PacketType.PUBREC:
+        this.acknowledged(packet.type, packet.packetIdentifier, packet.reasonCode);
+        break;
+      case PacketType.PUBREL:
+        this.feed(packet);
+        break;
+      case PacketType.PUBCOMP:
+        this.underWay.delete(packet.packetIdentifier);
+        this.feed({ ...packet, reasonCode: 0, properties: {} });
+        break;
+      default:
+        this.events.onPacket(packet);
+    }
+  }
+
+  /** Takes a retained message away that the core has, and tells the other broker nothing of it. */
+  removeRetained(topicName: string): void {
+    this.feed(new Publish(topicName, 0, true, false, 0, {}, new Uint8Array(0), 0, 0));
+  }
+
+  /** What is not acknowledged stays with the core. */
+  stop(): void {
+    this.isOver = true;
+    this.link.abandon();
+  }
+
+  private fail(reason: string): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.events.onEnded(reason);
+  }
+
+  private feed(packet: Packet): void {
+    if (this.isOver) return;
+    this.link.feed(packet);
+    if (this.link.paused) this.wire.pause();
+  }
+
+  private send(packet: Packet): void {
+    if (!this.wire.send(packet)) this.link.crowded = true;
+  }
+
+  private onCorePacket(packet: Packet): void {
+    switch (packet.type) {
+      case PacketType.CONNACK:
+        if (packet.reasonCode !== 0) {
+          this.fail(`our own broker refuses it: ${reasonText(packet.reasonCode)}`);
+          return;
+        }
+        this.isOpen = true;
+        if (!packet.sessionPresent) this.link.feed(ownSubscribe("#"));
+        break;
+      case PacketType.PUBLISH:
+        this.sendUp(packet);
+        break;
+      case PacketType.PUBREL:
+        // Of a message that went there by less than QoS 2, also in an earlier connection.
+        if (this.maximumQos < 2) this.answer(PacketType.PUBCOMP, packet.packetIdentifier);
+        else this.send({ ...packet, properties: {} });
+        break;
+      case PacketType.PUBACK:
+      case PacketType.PUBREC:
+      case PacketType.PUBCOMP:
+        this.send({ ...packet, properties: {} } as Packet);
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** Everything up to now has been handled. */
+  private look(): void {
+    if (!this.isOpen || this.isDrained || this.isOver || this.link.backlog > 0) return;
+    this.isDrained = true;
+    // Not from within what the core is just doing.
+    setImmediate(() => {
+      if (!this.isOver) this.events.onDrained();
+    });
+  }
+
+  private sendUp(publish: Publish): void {
+    const { retainAvailable = 1, maximumPacketSize } = this.connack.properties;
+    const { topicName, packetIdentifier } = publish;
+    const qos = Math.min(publish.qos, this.maximumQos) as Qos;
+    const { topicAlias, subscriptionIdentifiers, ...properties } = publish.properties;
+    const { retain, dup, bytes, payloadStart, payloadEnd } = publish;
+    const identifier = qos === 0 ? 0 : packetIdentifier;
+    const packet = new Publish(
+      topicName,
+      qos,
+      retain,
+      dup && qos > 0,
+      identifier,
+      properties,
+      bytes,
+      payloadStart,
+      payloadEnd,
+    );
+    if (retain) this.tools.copies.heard(topicName, publish.payload);
+    if (retain && retainAvailable === 0) {
+      this.drop(publish, "the other broker keeps no retained messages");
+    } else if (maximumPacketSize !== undefined && this.wire.sizeOf(packet) > maximumPacketSize) {
+      this.drop(publish, `the other broker takes no packet over ${maximumPacketSize} bytes`);
+    } else {
+      this.tools.traffic.sent++;
+      if (qos > 0) this.underWay.set(packetIdentifier, topicName);
+      if (qos === 1 && publish.qos === 2) this.lowered.add(packetIdentifier);
+      this.send(packet);
+      if (qos === 0 && publish.qos > 0) this.settle(publish.qos, packetIdentifier);
+    }
+  }
+
+  /** The message is done with, though nobody there has acknowledged it. */
+  private settle(qos: Qos, packetIdentifier: number, reasonCode: 0 | 0x83 = 0): void {
+    const type = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC;
+    if (qos > 0) this.answer(type, packetIdentifier, reasonCode);
+  }
+
+  private drop({ topicName, qos, packetIdentifier }: Publish, reason: string): void {
+    this.refused(topicName, reason);
+    this.settle(qos, packetIdentifier, ReasonCode.ImplementationSpecificError);
+  }
+
+  private refused(topic: string | undefined, reason: string): void {
+    this.tools.traffic.refused++;
+    this.tools.log.warn("A message of MQTT-SN clients is dropped, which the other broker does not take", {
+      topic,
+      reason,
+    });
+  }
+
+  private acknowledged(
+    type: typeof PacketType.PUBACK | typeof PacketType.PUBREC,
+    packetIdentifier: number,
+    code: number,
+  ): void {
+    const isRefused = code >= 0x80;
+    if (isRefused) this.refused(this.underWay.get(packetIdentifier), reasonText(code));
+    if (type === PacketType.PUBACK || isRefused) this.underWay.delete(packetIdentifier);
+    const reasonCode = isRefused ? ReasonCode.ImplementationSpecificError : 0;
+    const wasLowered = type === PacketType.PUBACK && this.lowered.has(packetIdentifier);
+    if (wasLowered) this.lowered.delete(packetIdentifier);
+    this.answer(wasLowered ? PacketType.PUBREC : type, packetIdentifier, reasonCode);
+  }
+
+  private answer(
+    type: typeof PacketType.PUBACK | typeof PacketType.PUBREC | typeof PacketType.PUBCOMP,
+    packetIdentifier: number,
+    reasonCode: 0 | 0x83 = 0,
+  ): void {
+    this.feed({ type, packetIdentifier, reasonCode, properties: {} } as Packet);
+  }
+
+  private bringDown(publish: Publish): void {
+    const { tools } = this;
+    const { topicName, qos, packetIdentifier } = publish;
+    const { topicAlias, subscriptionIdentifiers, ...properties } = publish.properties;
+    tools.traffic.received++;
+    const { retain } = publish;
+    if (retain && tools.copies.heard(topicName, publish.payload)) {
+      this.acknowledgeDown(qos, packetIdentifier);
+      return;
+    }
+    if (retain) properties.userProperties = [...(properties.userProperties ?? []), COPY_MARK];
+    const { dup, bytes, payloadStart, payloadEnd } = publish;
+    const packet = new Publish(
+      topicName,
+      qos,
+      retain,
+      dup,
+      packetIdentifier,
+      properties,
+      bytes,
+      payloadStart,
+      payloadEnd,
+    );
+    const objection = this.objectionTo(packet);
+    if (objection === undefined) {
+      this.feed(packet);
+      return;
+    }
+    if (objection !== "") {
+      tools.log.warn("A message of the other broker is dropped", { topic: topicName, reason: objection });
+    }
+    this.acknowledgeDown(qos, packetIdentifier);
+  }
+
+  /** Why the core cannot have a message; "" where that was said before. */
+  private objectionTo(publish: Publish): string | undefined {
+    const { prefix, packetBytesMax } = this.tools;
+    if (encodePacket(publish, 5).length > packetBytesMax) {
+      return `its packet is over the limit of ${packetBytesMax} bytes (--mqtt-maximum-packet-size)`;
+    }
+    // Two brokers that fetch from each other give a topic one prefix more at each turn.
+    if (timesBelow(prefix, publish.topicName) < 2) return undefined;
+    return this.loopsSeen++ === 0 ? "it has been here before: the other broker fetches from this one" : "";
+  }
+
+  private acknowledgeDown(qos: Qos, packetIdentifier: number): void {
+    if (qos === 0) return;
+    const type = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC;
+    this.send({ type, packetIdentifier, reasonCode: 0, properties: {} } as Packet);
+  }
+}
+
+/** How often the levels of the prefix stand in the topic. */
+function timesBelow(prefix: string, topicName: string): number {
+  let times = 0;
+  for (let at = topicName.indexOf(prefix); at !== -1; at = topicName.indexOf(prefix, at + 1)) {
+    if (at === 0 || topicName[at - 1] === "/") times++;
+  }
+  return times;
+}
