@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { basename, join } from "node:path";
+import { basename, extname, join } from "node:path";
 import { givenSockets } from "./config/given-sockets.ts";
 import type {
   ListenerSettings,
@@ -208,10 +208,9 @@ function workersOf(
   return new Workers({ count: threads, entry: workerPath(), data, stackBytes, heapBytes, turn, log });
 }
 
-/** It lies beside this file, as TypeScript or, in `dist`, as JavaScript. */
+/** It lies beside this file, with the same ending: TypeScript, or what was made of it. */
 function workerPath(): string {
-  const ending = import.meta.filename.endsWith(".ts") ? ".ts" : ".js";
-  return join(import.meta.dirname, `listener-worker${ending}`);
+  return join(import.meta.dirname, `listener-worker${extname(import.meta.filename)}`);
 }
 
 /** The files of TLS, by what is asked of them: listeners that ask for the same have them together. */

@@ -3,9 +3,12 @@ import { type CommandLine, parseCommandLine } from "./cli/arguments.ts";
 import { hostFiles } from "./config/files.ts";
 import { loadSettings } from "./config/load.ts";
 import { formatProblem } from "./text/problem.ts";
-import { VERSION } from "./version.ts";
+import { VERSION_TEXT } from "./version.ts";
 
-process.exitCode = await main(process.argv.slice(2));
+// Not awaited here: the executable's bundle is CommonJS, which knows no such thing at the top of a file.
+void main(process.argv.slice(2)).then((exitCode) => {
+  process.exitCode = exitCode;
+});
 
 /** Every command is loaded when it is asked for: the broker never pays for the clients. */
 async function main(argv: readonly string[]): Promise<number> {
@@ -18,7 +21,7 @@ async function main(argv: readonly string[]): Promise<number> {
       process.stdout.write((await import("./cli/help.ts")).renderHelp());
       return 0;
     case "version":
-      process.stdout.write(`mqtt-broker ${VERSION}\n`);
+      process.stdout.write(`mqtt-broker ${VERSION_TEXT}\n`);
       return 0;
     case "check":
       return (await import("./cli/check.ts")).check(line, process.env, hostFiles(), (text) =>

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, readlink, stat } from "node:fs/promises";
 import { userInfo } from "node:os";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { hasErrors, type Problem } from "../text/problem.ts";
@@ -166,7 +166,7 @@ function textOf(bytes: Uint8Array): string | Unreadable {
 
 /** The thread has a memory of its own with a bound, so that a text made to burst a reader takes nothing along. */
 function readInThread(toRead: TextToRead): Promise<Reading> {
-  const ending = import.meta.filename.endsWith(".ts") ? ".ts" : ".js";
+  const ending = extname(import.meta.filename);
   return new Promise((resolve) => {
     const fail = (reason: string): void => {
       const message = `Cannot be read: ${reason}`;

@@ -73,6 +73,8 @@ export async function loadQuicLibrary(load: () => Promise<unknown> = importPacka
     return library;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
+    // In the executable, which has the package, and says what it lacks.
+    if (code === "ERR_NATIVE_MISSING") throw new QuicMissing(`QUIC cannot be used: ${message}`, { cause: error });
     const reason = code === "ERR_MODULE_NOT_FOUND" ? "is not installed" : `cannot be used here (${firstLine(message)})`;
     throw new QuicMissing(
       `QUIC needs the package ${PACKAGE}, which ${reason}: npm install ${PACKAGE}@${VERSION} brings it to Linux with glibc 2.34 or newer on x86-64 and ARM64; or leave the QUIC listener out`,
@@ -81,10 +83,9 @@ export async function loadQuicLibrary(load: () => Promise<unknown> = importPacka
   }
 }
 
-/** By a name in a variable, which the compiler does not look for. */
+/** As a string like any other to the compiler, which then does not look for it; the executable's bundler does. */
 function importPackage(): Promise<unknown> {
-  const name: string = PACKAGE;
-  return import(name);
+  return import("@currentspace/http3" as string);
 }
 
 /** The native half is loaded by the first server only: one that cannot be, without a certificate, tells whether it is there. */

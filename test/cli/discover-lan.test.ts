@@ -3,13 +3,12 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import { described, located, placed, pointer, response } from "../device/mdns/browse-packets.ts";
 import { Lan, type Machine } from "../device/mdns/lan.ts";
-import type { Running } from "../smoke/program.ts";
+import { programWords, type Running } from "../smoke/program.ts";
 
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const SPEAKER = join(import.meta.dirname, "../device/mdns/browse-speaker.ts");
 
 function discover(machine: Machine, ...words: string[]): Running {
-  return machine.start(process.execPath, MAIN, "discover", ...words);
+  return machine.start(...programWords(), "discover", ...words);
 }
 
 /** The kernel takes a moment from "set up" to up, and Node.js sees only what is. */
@@ -248,7 +247,7 @@ Some devices cannot look up names in .local (Shelly Gen2, plain Arduino sketches
     await allUp(here);
     const nothing = discover(here, "--timeout", "500ms", "--type", "_mqtt._tcp", "--type", "_mqtt._tcp.local.");
     await edge.startAvahi();
-    const broker = edge.start(process.execPath, MAIN, "--tcp-port", "1883", "--data-dir", edge.folder);
+    const broker = edge.start(...programWords(), "--tcp-port", "1883", "--data-dir", edge.folder);
     assert.equal((await nothing.ended).code, 1);
     const published = ["_mqtt._tcp 1883", "_mqtt-ws._tcp 8083"].map((service) => {
       return edge.start("avahi-publish", "--service", "Edge", ...service.split(" "));

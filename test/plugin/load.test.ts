@@ -4,9 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
 import { type Program, startProgram } from "../examples/program.ts";
+import { programWords } from "../smoke/program.ts";
 import { connect } from "../support/raw-client.ts";
-
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
 
 /** A folder with these files. Removed after the test. */
 function folderWith(context: TestContext, files: Record<string, string>): string {
@@ -20,8 +19,9 @@ function folderWith(context: TestContext, files: Record<string, string>): string
 }
 
 function start(context: TestContext, folder: string, ...words: string[]): Program {
-  const all = [MAIN, "--tcp-port", "0", "--log-format", "text", ...words];
-  return startProgram(context, process.execPath, all, { cwd: folder });
+  const [command, ...before] = programWords();
+  const all = [...before, "--tcp-port", "0", "--log-format", "text", ...words];
+  return startProgram(context, command, all, { cwd: folder });
 }
 
 /** What a plugin does can be seen by the reason code of a PUBACK: 0x97 refused by it, 0x10 let through. */

@@ -8,6 +8,12 @@ import { fileURLToPath } from "node:url";
 /** The program as users start it, in a process and a folder of its own. */
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
+/** The words that start it: the sources, or the executable that EXECUTABLE_UNDER_TEST names. */
+export function programWords(nodeWords: readonly string[] = []): [string, ...string[]] {
+  const executable = process.env.EXECUTABLE_UNDER_TEST;
+  return executable === undefined ? [process.execPath, ...nodeWords, MAIN] : [executable];
+}
+
 /** Stripping the types takes half of a start: a hundred starts need it done once. */
 const COMPILE_CACHE = join(tmpdir(), `mqtt-broker-compile-cache-${process.getuid?.() ?? 0}`);
 
@@ -34,6 +40,8 @@ export interface StartOptions {
   input?: string;
   /** What stands before the program's own words: a command that executes the rest, such as `sh -c … sh`. */
   before?: readonly string[];
+  /** In place of the sources: an executable, and what stands between it and its words. */
+  program?: readonly string[];
   /** Arguments of Node.js itself. */
   nodeWords?: readonly string[];
 }
@@ -154,18 +162,13 @@ export interface RunningBroker {
 }
 
 /**
- * Starts `node src/main.ts` with these words; it is killed after the test if it still runs. What it keeps is in `data`
+ * Starts the program with these words; it is killed after the test if it still runs. What it keeps is in `data`
  * of its working directory, unless the words say otherwise.
  */
 export function startProgram(context: Lifetime, words: readonly string[], options: StartOptions = {}): Running {
   const cwd = options.cwd ?? emptyFolder(context);
-  const [command, ...rest] = [
-    ...(options.before ?? []),
-    process.execPath,
-    ...(options.nodeWords ?? []),
-    MAIN,
-    ...words,
-  ] as [string, ...string[]];
+  const start = options.program ?? programWords(options.nodeWords);
+  const [command, ...rest] = [...(options.before ?? []), ...start, ...words] as [string, ...string[]];
   return startCommand(context, command, rest, { ...options, cwd });
 }
 
@@ -231,7 +234,8 @@ export function emptyFolder(context: Lifetime): string {
 
 function environment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
-    ([name]) => !/^(MQTT_BROKER_|NODE_|JOURNAL_STREAM$|CONFIGURATION_DIRECTORY$|STATE_DIRECTORY$)/.test(name),
+    ([name]) =>
+      !/^(MQTT_BROKER_|NODE_|JOURNAL_STREAM$|NOTIFY_SOCKET$|CONFIGURATION_DIRECTORY$|STATE_DIRECTORY$)/.test(name),
   );
   return { ...Object.fromEntries(kept), NODE_COMPILE_CACHE: COMPILE_CACHE, MQTT_BROKER_MDNS: "off", ...more };
 }

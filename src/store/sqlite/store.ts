@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Log } from "../../core/ports.ts";
 import { type Store, type StoreEvents, type StoreFigures, StoreInUse, type Table } from "../../core/store.ts";
@@ -148,8 +148,7 @@ export class SqliteStore implements Store {
   }
 }
 
-/** The worker lies beside this file, as TypeScript or, in `dist`, as JavaScript. */
+/** The worker lies beside this file, with the same ending: TypeScript, or what was made of it. */
 function workerPath(): string {
-  const ending = import.meta.filename.endsWith(".ts") ? ".ts" : ".js";
-  return join(import.meta.dirname, `worker${ending}`);
+  return join(import.meta.dirname, `worker${extname(import.meta.filename)}`);
 }
