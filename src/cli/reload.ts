@@ -6,7 +6,7 @@ import type { Settings } from "../config/settings.ts";
 import type { Log } from "../core/ports.ts";
 import { certificatesToReissue, type Doors } from "../listeners.ts";
 import { type FileWatch, watchFiles } from "../os/file-watch.ts";
-import { formatProblem } from "../text/problem.ts";
+import { formatProblem, type Problem } from "../text/problem.ts";
 import { WaysIn } from "./ways-in.ts";
 
 /** What takes effect without a restart: who may connect, and where. */
@@ -30,6 +30,7 @@ export class Reloader {
   /** What was logged last, so that it is not repeated for each touch of a file. */
   private told = "";
   private reading: Promise<void> = Promise.resolve();
+  private configurationProblems: readonly Problem[] = [];
 
   /** `read` loads everything anew, as at the start; `composed`: what has files of its own. */
   constructor(
@@ -56,6 +57,11 @@ export class Reloader {
     this.watch?.close();
   }
 
+  /** What the last readings found of the configuration, and of users and rules. */
+  get problems(): readonly Problem[] {
+    return [...this.configurationProblems, ...this.auth.problems];
+  }
+
   /** Reads everything again, and says so. `why`: for the log, "SIGHUP". Resolves when what was read holds; never rejects. */
   reload(why: string): Promise<void> {
     this.log.info(`${why}: configuration, users and certificates are read again`);
@@ -79,6 +85,7 @@ export class Reloader {
   private async readAgain(): Promise<void> {
     const { log } = this;
     const { settings, problems } = await this.read();
+    this.configurationProblems = problems;
     if (settings === undefined) {
       if (!this.isNews(problems.map(formatProblem).join("\n"))) return;
       logProblems(log, problems);

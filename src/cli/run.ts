@@ -5,8 +5,12 @@ import type { Log } from "../core/ports.ts";
 import { HostClock } from "../os/clock.ts";
 import { openLog } from "../os/log.ts";
 import { MemoryReturn } from "../os/memory.ts";
+import { offerFolder } from "../os/native.ts";
+import { openNotifier, watchdogMs } from "../os/notify.ts";
+import { nameProcess } from "../os/process-name.ts";
 import { watchSignals } from "../os/signals.ts";
 import { Reloader } from "./reload.ts";
+import { ServiceState } from "./service-state.ts";
 
 const STOP_MS_MAX = 4_500;
 
@@ -15,10 +19,15 @@ const STOP_MS_MAX = 4_500;
  * 1 failed to start.
  */
 export async function run(settings: Settings, reread: () => Promise<Loaded>): Promise<number> {
+  nameProcess("mqtt-broker");
+  offerFolder(settings.dataDir);
   const clock = new HostClock(settings.store.clock);
   const log = openLog({ clock, ...settings.log });
   for (const file of settings.files) log.info(`Configuration read from ${file}`);
   for (const warning of settings.warnings) log.warn(warning);
+  const notifier = openNotifier(process.env, log);
+  const service = notifier && new ServiceState({ notifier, watchdogMs: watchdogMs(process.env, process.pid) });
+  service?.starting();
   const ending: Ending = { signal: undefined };
   let composed: Composed;
   let reloader: Reloader;
@@ -28,7 +37,7 @@ export async function run(settings: Settings, reread: () => Promise<Loaded>): Pr
     composed = await composeBroker(settings, log, clock, () => process.exit(1));
     reloader = new Reloader(settings, reread, composed, log);
     // Before it listens: who reads that it does may send a signal at once.
-    stopped = untilStopped(composed, reloader, log, ending);
+    stopped = untilStopped({ composed, reloader, service, log, ending });
     await composed.broker.start();
   } catch (error) {
     // Stopped while it started, which is what was asked for.
@@ -39,8 +48,15 @@ export async function run(settings: Settings, reread: () => Promise<Loaded>): Pr
   const memory = new MemoryReturn();
   memory.start();
   reloader.start();
-  const control = composeControl(settings, composed, () => reloader.reload("Asked for"), log);
+  const reload = () => reloadTold(service, reloader, "Asked for");
+  const control = composeControl(settings, composed, reload, log);
   await control.start();
+  const { broker } = composed;
+  service?.ready({
+    clients: () => broker.info.clientsConnected,
+    urls: () => broker.urls,
+    problems: () => reloader.problems,
+  });
   const exitCode = await stopped;
   await control.stop();
   reloader.stop();
@@ -53,7 +69,19 @@ interface Ending {
   signal: string | undefined;
 }
 
-function untilStopped({ broker, doors }: Composed, reloader: Reloader, log: Log, ending: Ending): Promise<number> {
+function reloadTold(service: ServiceState | undefined, reloader: Reloader, why: string): Promise<void> {
+  return service === undefined ? reloader.reload(why) : service.reloading(() => reloader.reload(why));
+}
+
+interface Life {
+  composed: Composed;
+  reloader: Reloader;
+  service: ServiceState | undefined;
+  log: Log;
+  ending: Ending;
+}
+
+function untilStopped({ composed: { broker, doors }, reloader, service, log, ending }: Life): Promise<number> {
   return new Promise((resolve) => {
     const crash = (error: unknown): void => {
       log.error("Stopping after an internal error", { reason: error instanceof Error ? error.stack : String(error) });
@@ -65,12 +93,13 @@ function untilStopped({ broker, doors }: Composed, reloader: Reloader, log: Log,
       stop: (signal) => {
         ending.signal = signal;
         log.info(`Stopping on ${signal}`);
+        service?.stopping();
         // Whatever keeps the process alive after an orderly stop, a plugin's timer say, does so no longer than this.
         setTimeout(() => process.exit(0), STOP_MS_MAX).unref();
         doors.letGoOfGiven();
         void broker.stop().then(() => resolve(0));
       },
-      reload: () => void reloader.reload("SIGHUP"),
+      reload: () => void reloadTold(service, reloader, "SIGHUP"),
     });
   });
 }

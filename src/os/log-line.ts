@@ -17,6 +17,15 @@ const VALUE_LENGTH_MAX = 4096;
 /** Names that a JSON line has of its own. */
 const RESERVED = new Set(["time", "level", "message"]);
 
+/** What people read of a line, without time and priority. */
+export function peopleText(level: LogLevel, message: string, fields: LogFields | undefined): string {
+  return `${PADDED[level]} ${escapeUnseen(message)}${textFields(fields)}`;
+}
+
+export function priorityOf(level: LogLevel): number {
+  return PRIORITY[level];
+}
+
 /** One line without its line feed. `wallMs`: milliseconds since 1970. */
 export function formatLine(
   format: LineFormat,
@@ -26,7 +35,7 @@ export function formatLine(
   fields: LogFields | undefined,
 ): string {
   if (format === "json") return jsonLine(wallMs, level, message, fields);
-  const text = `${PADDED[level]} ${escapeUnseen(message)}${textFields(fields)}`;
+  const text = peopleText(level, message, fields);
   return format === "journal" ? `<${PRIORITY[level]}>${text}` : `${new Date(wallMs).toISOString()} ${text}`;
 }
 
@@ -68,6 +77,7 @@ function escapeUnseen(text: string): string {
   });
 }
 
-function shorten(value: string): string {
+/** What a line shows of a value. */
+export function shorten(value: string): string {
   return value.length <= VALUE_LENGTH_MAX ? value : `${value.slice(0, VALUE_LENGTH_MAX)}…`;
 }

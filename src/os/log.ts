@@ -1,8 +1,9 @@
 import { fstatSync, writeSync } from "node:fs";
 import type { Writable } from "node:stream";
 import type { Clock, Log, LogFields, LogLevel } from "../core/ports.ts";
+import { type JournalWriter, openJournal } from "./journal.ts";
 import { LogFlood } from "./log-flood.ts";
-import { formatLine, type LineFormat } from "./log-line.ts";
+import { formatLine, type LineFormat, peopleText } from "./log-line.ts";
 
 /** From least to most; a level is enabled when its rank is not above the chosen one's. */
 const RANK: Record<LogLevel, number> = { error: 0, warn: 1, info: 2, debug: 3, trace: 4 };
@@ -17,6 +18,8 @@ export interface HostLogOptions {
   output: Writable;
   /** Lines of one message text a second, for info and warn; what is more is counted. 0 sets no limit. Default 100. */
   linesPerSecondMax?: number;
+  /** Of the format "journal": takes lines with their fields; what it does not take goes to `output`. */
+  journal?: JournalWriter | undefined;
 }
 
 /** Characters that an output too slow for us may hold. What is more is dropped and counted. */
@@ -28,6 +31,7 @@ export class HostLog implements Log {
   private readonly format: LineFormat;
   private readonly output: Writable;
   private readonly flood: LogFlood;
+  private readonly journal: JournalWriter | undefined;
   private rank: number;
   private text = "";
   private dropped = 0;
@@ -37,6 +41,7 @@ export class HostLog implements Log {
     this.clock = options.clock;
     this.format = options.format;
     this.output = options.output;
+    this.journal = options.format === "journal" ? options.journal : undefined;
     this.rank = RANK[options.level];
     this.flood = new LogFlood(options.clock, options.linesPerSecondMax ?? 100, (level, message) =>
       this.write(level, message, undefined),
@@ -94,11 +99,16 @@ export class HostLog implements Log {
       this.write("warn", "Log lines were lost, their reader is too slow", { lines });
     }
     const { format } = this;
-    const wallMs = this.clock.wallMs();
     const forPeople = format === "json" ? undefined : below;
-    this.text += `${formatLine(format, wallMs, level, message, forPeople === undefined ? fields : undefined)}\n`;
+    this.put(level, message, forPeople === undefined ? fields : undefined, fields);
     // Each begins as the first one does: the journal shows lines, and whoever filters by level gets them all.
-    for (const line of forPeople ?? []) this.text += `${formatLine(format, wallMs, level, line, undefined)}\n`;
+    for (const line of forPeople ?? []) this.put(level, line, undefined, undefined);
+  }
+
+  /** One line with these `shown` in it; `fields` are for the journal, which keeps them beside it. */
+  private put(level: LogLevel, message: string, shown: LogFields | undefined, fields: LogFields | undefined): void {
+    if (this.journal?.(level, peopleText(level, message, shown), fields)) return;
+    this.text += `${formatLine(this.format, this.clock.wallMs(), level, message, shown)}\n`;
     if (this.scheduled) return;
     this.scheduled = true;
     setImmediate(this.onImmediate);
@@ -114,9 +124,10 @@ export class HostLog implements Log {
 
 /** The process's log on standard output. What has gathered when the process exits, for whatever reason, is written. */
 export function openLog(options: { clock: Clock; level: LogLevel; format: LogFormat }): HostLog {
-  const journal = isJournal(process.env.JOURNAL_STREAM, 1);
-  const format = chooseFormat(options.format, process.stdout.isTTY === true, journal);
-  const log = new HostLog({ clock: options.clock, level: options.level, format, output: process.stdout });
+  const toJournal = isJournal(process.env.JOURNAL_STREAM, 1);
+  const format = chooseFormat(options.format, process.stdout.isTTY === true, toJournal);
+  const journal = format === "journal" ? openJournal() : undefined;
+  const log = new HostLog({ clock: options.clock, level: options.level, format, output: process.stdout, journal });
   process.once("exit", () => {
     try {
       writeSync(1, log.takeText());
