@@ -18,7 +18,8 @@ import { type ClientIo, ExitCode, Output, UsageError } from "./client-io.ts";
 import { demandRight, readGiven, writeAuthText } from "./passwd-file.ts";
 import { readWords, type WordOption, type Words } from "./words.ts";
 
-const OPTIONS: Readonly<Record<string, WordOption>> = {
+/** The options of `auth import`. */
+export const AUTH_IMPORT_OPTIONS: Readonly<Record<string, WordOption>> = {
   acl: { takes: "the path of an acl_file" },
   passwords: { takes: "the path of a password_file" },
   ledger: { takes: "the path of a ledger" },
@@ -30,11 +31,11 @@ const OPTIONS: Readonly<Record<string, WordOption>> = {
 
 /** `mqtt-broker auth import …`. Returns the exit code; rejects with a message for people, UsageError for usage. */
 export async function runAuthImport(argv: readonly string[], io: ClientIo, files: Files): Promise<number> {
-  const words = readWords("auth import", argv, OPTIONS);
+  const words = readWords("auth import", argv, AUTH_IMPORT_OPTIONS);
   const output = new Output(io.stdout);
   try {
     if (words.help || argv.length === 0) {
-      await output.write(HELP);
+      await output.write(AUTH_IMPORT_HELP);
       return ExitCode.Ok;
     }
     demandSense(words);
@@ -141,7 +142,7 @@ function shownOf(file: string, files: Files): string {
   return shownPath(resolve(files.workingDirectory, file), files.workingDirectory);
 }
 
-const HELP = `Usage: mqtt-broker auth import [--passwords FILE] [--acl FILE] [--output FILE]
+export const AUTH_IMPORT_HELP = `Usage: mqtt-broker auth import [--passwords FILE] [--acl FILE] [--output FILE]
        mqtt-broker auth import --ledger FILE [--output FILE]
 
 Makes a file of users and rules, auth.json5, that means what the other broker's files mean. What has no equal is left

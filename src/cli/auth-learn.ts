@@ -17,7 +17,8 @@ import { candidateOf } from "./rehearse.ts";
 import { FOLDER_OPTIONS, findDataFolder, findTraffic } from "./traffic-source.ts";
 import { readWords, type Words } from "./words.ts";
 
-const OPTIONS = {
+/** The options of `auth learn`. */
+export const AUTH_LEARN_OPTIONS = {
   output: { takes: "the file to make" },
   "auth-file": { takes: "the file of users and rules in use" },
   traffic: { takes: "a record of traffic, such as traffic.jsonl of a data folder" },
@@ -49,7 +50,7 @@ const NO_USERS = '[{ name: "anonymous", method: "anonymous", from: "local" }]';
 export async function runAuthLearn(argv: readonly string[], io: ClientIo, files: Files): Promise<number> {
   const output = new Output(io.stdout);
   try {
-    const words = readWords("auth learn", argv, OPTIONS);
+    const words = readWords("auth learn", argv, AUTH_LEARN_OPTIONS);
     if (words.help) {
       await output.write(AUTH_LEARN_HELP);
       return ExitCode.Ok;

@@ -5,7 +5,7 @@ import { type ClientIo, ExitCode, UsageError } from "./client-io.ts";
 import { choose } from "./words.ts";
 
 /** What `mqtt-broker auth` can do, in the order of its help. */
-const AUTH_COMMANDS = {
+export const AUTH_COMMANDS = {
   import: { help: "Make a file of users and rules from Mosquitto's files or a mochi ledger", run: runAuthImport },
   learn: { help: "Propose a file of users and rules that allows what was used, and nothing else", run: runAuthLearn },
 } as const;
@@ -30,7 +30,7 @@ export async function runAuth(argv: readonly string[], io: ClientIo, files: File
   }
 }
 
-function authHelp(): string {
+export function authHelp(): string {
   const commands = Object.entries(AUTH_COMMANDS).map(([name, { help }]) => `  ${name.padEnd(20)}${help}\n`);
   return `Usage: mqtt-broker auth COMMAND [OPTIONS]
 

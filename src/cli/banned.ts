@@ -3,8 +3,10 @@ import { type ClientIo, ExitCode, Output, UsageError } from "./client-io.ts";
 import { askAt, FOLDER_OPTIONS, type Folder, findDataFolder } from "./traffic-source.ts";
 import { choose, readWords } from "./words.ts";
 
-const OPTIONS = { json: {}, ...FOLDER_OPTIONS } as const;
-const COMMANDS = ["list", "lift"] as const;
+/** The options of `banned`. */
+export const BANNED_OPTIONS = { json: {}, ...FOLDER_OPTIONS } as const;
+/** What `banned` can do. */
+export const BANNED_COMMANDS = ["list", "lift"] as const;
 
 export const BANNED_HELP = `Usage: mqtt-broker banned [list] [--json] [--data-dir DIR | --config FILE]
        mqtt-broker banned lift ADDRESS [--data-dir DIR | --config FILE]
@@ -22,13 +24,13 @@ Exit codes: 0 done, 1 no broker runs there or the address is not banned, 2 usage
 export async function runBanned(argv: readonly string[], io: ClientIo, files: Files): Promise<number> {
   const output = new Output(io.stdout);
   try {
-    const words = readWords("banned", argv, OPTIONS);
+    const words = readWords("banned", argv, BANNED_OPTIONS);
     if (words.help) {
       await output.write(BANNED_HELP);
       return ExitCode.Ok;
     }
     const [word = "list", address, extra] = words.plain;
-    const command = choose("command banned", word, COMMANDS, "mqtt-broker banned --help lists them");
+    const command = choose("command banned", word, BANNED_COMMANDS, "mqtt-broker banned --help lists them");
     const tooMany = command === "list" ? address : extra;
     if (tooMany !== undefined) throw new UsageError(`Unexpected argument ${JSON.stringify(tooMany)}`);
     const folder = await findDataFolder(words, io.env, files);

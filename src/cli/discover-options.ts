@@ -5,7 +5,8 @@ import { formatDuration, parseDuration } from "../text/duration.ts";
 import { UsageError } from "./client-io.ts";
 import { choose, readWords } from "./words.ts";
 
-const OPTIONS = {
+/** The options of `discover`. */
+export const DISCOVER_OPTIONS = {
   timeout: { takes: "a duration, such as 5s" },
   type: { takes: `a type of service, such as ${BROWSED_TYPES[0]}` },
   test: {},
@@ -31,7 +32,7 @@ export function parseDiscoverOptions(
   argv: readonly string[],
   links: readonly Link[] = linksNow(),
 ): DiscoverOptions | "help" {
-  const words = readWords("discover", argv, OPTIONS);
+  const words = readWords("discover", argv, DISCOVER_OPTIONS);
   if (words.help || words.plain[0] === "help") return "help";
   const [extra] = words.plain;
   if (extra !== undefined) throw new UsageError(`Unexpected argument ${JSON.stringify(extra)}`);

@@ -6,10 +6,12 @@ import { isTopicFilter, isTopicName, parseShared } from "../topic/name.ts";
 import { UsageError } from "./client-io.ts";
 import { choose, readWords, type WordOption, type Words } from "./words.ts";
 
-const OPERATIONS = ["publish", "subscribe", "receive"] as const;
+/** What may be asked about. */
+export const OPERATIONS = ["publish", "subscribe", "receive"] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
-const OPTIONS: Readonly<Record<string, WordOption>> = {
+/** The options of `explain`. */
+export const EXPLAIN_OPTIONS: Readonly<Record<string, WordOption>> = {
   user: { takes: "the name of a user" },
   anonymous: {},
   "client-id": { takes: "a Client Identifier" },
@@ -49,7 +51,7 @@ export interface ExplainOptions {
 
 /** Reads the words after `explain`. Returns "help" when that is asked for; throws UsageError. */
 export function parseExplainOptions(argv: readonly string[]): ExplainOptions | "help" {
-  const words = readWords("explain", argv, OPTIONS);
+  const words = readWords("explain", argv, EXPLAIN_OPTIONS);
   if (words.help || argv.length === 0 || words.plain[0] === "help") return "help";
   if (words.has("user") === words.has("anonymous")) {
     throw new UsageError("Who is it? Give --user NAME, or --anonymous for a client without user name and password");

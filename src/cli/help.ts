@@ -77,7 +77,7 @@ function limitsTable(): string[] {
 }
 
 /** "--log-level, --log LEVEL". */
-function usage(option: Option): string {
+export function usage(option: Option): string {
   const names = [...(option.aliases ?? []).filter((name) => name.length === 1), option.name].map(dashed);
   for (const alias of option.aliases ?? []) if (alias.length > 1) names.push(dashed(alias));
   const value = metavar(option);
@@ -98,7 +98,8 @@ function metavar({ type, metavar: own }: Option): string {
   }
 }
 
-function description(option: Option): string {
+/** What it does, with default, range and further facts in brackets. */
+export function description(option: Option): string {
   if (option.ignored !== undefined) return option.help;
   return `${option.help} ${inBrackets(facts(option))}`.trimEnd();
 }

@@ -28,7 +28,8 @@ export interface InteractiveOptions {
   qos: Qos;
 }
 
-const NAMES = ["broker", "client", "user", "pass", "qos"] as const;
+/** Options of `client`. */
+export const INTERACTIVE_NAMES = ["broker", "client", "user", "pass", "qos"] as const;
 
 /** The form of Go's flag package: `-name value`, `-name=value`, one dash or two. undefined: help was asked for. */
 export function parseInteractive(argv: readonly string[]): InteractiveOptions | undefined {
@@ -36,9 +37,9 @@ export function parseInteractive(argv: readonly string[]): InteractiveOptions | 
   for (let at = 0; at < argv.length; at++) {
     const [, word, joined] = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(argv[at]!) ?? [];
     if (word === "help" || word === "h") return undefined;
-    const name = NAMES.find((known) => known === word);
+    const name = INTERACTIVE_NAMES.find((known) => known === word);
     if (name === undefined) {
-      const nearest = suggest(word ?? argv[at]!, NAMES);
+      const nearest = suggest(word ?? argv[at]!, INTERACTIVE_NAMES);
       throw new UsageError(`Unknown option ${argv[at]}${nearest === undefined ? "" : `; did you mean -${nearest}?`}`);
     }
     const text = joined ?? argv[++at];

@@ -13,7 +13,8 @@ import { UsageError } from "./client-io.ts";
 import { FOLDER_OPTIONS, findDataFolder, findTraffic } from "./traffic-source.ts";
 import { readWords } from "./words.ts";
 
-const OPTIONS = {
+/** The options of `check --against-traffic`. */
+export const REHEARSAL_OPTIONS = {
   "against-traffic": { takes: "the new file of users and rules" },
   traffic: { takes: "a record of traffic, such as traffic.jsonl of a data folder" },
   ...FOLDER_OPTIONS,
@@ -44,7 +45,7 @@ export async function rehearseFile(
   write: (text: string) => void,
 ): Promise<number> {
   try {
-    const words = readWords("check", argv, OPTIONS);
+    const words = readWords("check", argv, REHEARSAL_OPTIONS);
     if (words.help) {
       write(REHEARSAL_HELP);
       return 0;
