@@ -46,6 +46,7 @@ export async function composeBroker(
   clock: Clock,
   onStoreFailed: (error: Error) => void,
 ): Promise<Composed> {
+  const store = await storeOf(settings, log);
   const auth = authOf(settings, log, clock);
   const guard = new Guard({ nowMs: () => clock.nowMs(), wallMs: () => clock.wallMs(), log, limits: settings.limits });
   const traffic = new TrafficRecord(() => clock.wallMs());
@@ -78,7 +79,7 @@ export async function composeBroker(
     log,
     clock,
     ticks: true,
-    store: await storeOf(settings, log),
+    store,
     storeRequired: settings.store.required,
     onStoreFailed,
     sysValues: () => [
@@ -139,7 +140,9 @@ async function storeOf({ store, dataDir }: Settings, log: Log): Promise<Store | 
       return undefined;
     case "sqlite": {
       const { SqliteStore } = await import("./store/sqlite/store.ts");
-      return new SqliteStore({ folder: dataDir, log });
+      const store = new SqliteStore({ folder: dataDir, log });
+      store.prepare();
+      return store;
     }
     case "module": {
       const { loadStore } = await import("./store/module.ts");

@@ -29,6 +29,8 @@ export class SqliteStore implements Store {
   private readonly shared = new Shared();
   private readonly reads = new Map<number, Waiting<Uint8Array>>();
   private state: State = "new";
+  /** Of the thread, before it was to open anything. */
+  private failure: Error | undefined;
   private events: StoreEvents | undefined;
   private worker: Worker | undefined;
   private nextId = 1;
@@ -40,19 +42,33 @@ export class SqliteStore implements Store {
     this.log = log;
   }
 
+  /** Starts the thread, which takes a while, and may do so while the broker does other things; it waits for `open`. */
+  prepare(): void {
+    this.worker ??= this.startWorker();
+    // A broker that fails before it opens its store ends.
+    this.worker.unref();
+  }
+
   open(events: StoreEvents): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
     if (this.state !== "new") return Promise.reject(new Error("This store was opened before"));
     this.events = events;
     this.state = "opening";
-    const start: WorkerStart = { folder: this.folder, shared: this.shared.buffer };
-    const worker = new Worker(workerPath(), { workerData: start, name: "store" });
-    this.worker = worker;
-    worker.on("message", (reply: Reply) => this.receive(reply));
-    worker.on("error", (error) => this.fail(error instanceof Error ? error : new Error(String(error))));
-    worker.on("exit", (code) => this.fail(new Error(`The store's thread has ended with ${code}`)));
+    this.worker ??= this.startWorker();
+    this.worker.ref();
+    this.shared.wake();
     return new Promise((resolve, reject) => {
       this.turning = { resolve, reject };
     });
+  }
+
+  private startWorker(): Worker {
+    const start: WorkerStart = { folder: this.folder, shared: this.shared.buffer };
+    const worker = new Worker(workerPath(), { workerData: start, name: "store" });
+    worker.on("message", (reply: Reply) => this.receive(reply));
+    worker.on("error", (error) => this.fail(error instanceof Error ? error : new Error(String(error))));
+    worker.on("exit", (code) => this.fail(new Error(`The store's thread has ended with ${code}`)));
+    return worker;
   }
 
   commit(batch: Uint8Array): void {
@@ -141,6 +157,7 @@ export class SqliteStore implements Store {
   private fail(error: Error): void {
     if (this.state === "ended") return;
     const { state } = this;
+    if (state === "new") this.failure = error;
     this.state = "ended";
     this.turning?.reject(error);
     this.rejectReads(error);

@@ -8,6 +8,8 @@ import { StoreService } from "./service.ts";
 
 /** Batches and pages after which memory is given back in the next pause: V8 alone would keep some 30 MB of them. */
 const COLLECT_BYTES = 8 * 1024 * 1024;
+/** A pause is one when nothing was asked for so long. */
+const QUIET_MS = 500;
 
 /**
  * The thread that writes, so that no fsync ever stops the broker. It sleeps in `Atomics.wait`, not in an event loop.
@@ -19,6 +21,8 @@ const shared = new Shared(buffer);
 /** Since memory was given back; what starting took counts too. */
 let handledBytes = COLLECT_BYTES;
 const service = new StoreService(folder, shared, salvage, send);
+// It may be started before the store is to be opened.
+shared.wait(0, Number.POSITIVE_INFINITY);
 if (open()) run();
 
 function open(): boolean {
@@ -47,6 +51,9 @@ function run(): void {
     }
     const restMs = service.work(performance.now());
     if (restMs === Number.POSITIVE_INFINITY && handledBytes >= COLLECT_BYTES) {
+      // What comes next would have to wait for the collector.
+      shared.wait(seen, QUIET_MS);
+      if (shared.seen() !== seen) continue;
       handledBytes = 0;
       collect({ type: "major", execution: "sync", flavor: "last-resort" });
     } else if (restMs > 0) shared.wait(seen, restMs);
