@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
  * Before the tests: the Debian packages that they use. As root they are installed; anybody else is told the line to run.
  * What each is for: real clients to talk to the broker, another broker that it is a client of, Python's client for the example, a compiler for the Arduino one
  * and, with OpenSSL's headers, for the bench's generator, certificates, a wrong clock, network namespaces, a terminal,
- * a browser, pairs of serial lines, another responder of mDNS, small disks.
+ * a browser, pairs of serial lines, another responder of mDNS, small disks, what speaks to systemd, keys for the image's settings.
  */
 const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
   { debianPackage: "mosquitto-clients", present: () => runs("mosquitto_rr", ["--version"]) },
@@ -24,7 +24,9 @@ const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
   { debianPackage: "avahi-daemon", present: () => runs("avahi-daemon", ["--version"]) },
   { debianPackage: "avahi-utils", present: () => runs("avahi-browse", ["--version"]) },
   { debianPackage: "dbus", present: () => runs("dbus-daemon", ["--version"]) },
+  { debianPackage: "systemd", present: () => runs("systemd-notify", ["--version"]) },
   { debianPackage: "e2fsprogs", present: () => runs("mkfs.ext4", ["-V"]) },
+  { debianPackage: "openssh-client", present: () => runs("ssh", ["-V"]) },
 ];
 
 const missing = NEEDS.filter(({ present }) => !present()).map(({ debianPackage }) => debianPackage);

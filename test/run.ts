@@ -28,6 +28,7 @@ const SUITES: readonly Suite[] = [
   { name: "store", budgetSeconds: 90 },
   { name: "crash", budgetSeconds: 120 },
   { name: "smoke", budgetSeconds: 150 },
+  { name: "executable", budgetSeconds: 60 },
   { name: "device", budgetSeconds: 90 },
   { name: "transport", budgetSeconds: 60 },
   { name: "conformance", budgetSeconds: 120 },

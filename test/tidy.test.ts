@@ -62,11 +62,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "device/mdns",
   ],
   "src/version.ts": [],
+  "src/executable.ts": ["src/os", "node:"],
   "device/serial": [...EDGE, "src/gateway"],
   "device/serial/framing": ["src/gateway/mqttsn/codec"],
   "device/mdns": EDGE,
   "device/gpio": EDGE,
-  "device/image": EDGE,
+  "device/image": ["src/version.ts", "packaging/run-tool.ts", "node:"],
 };
 
 /** Where the parts meet. */
