@@ -56,11 +56,10 @@ export function buildDeb(options: DebOptions): string {
   const file = join(folder, `mqtt-broker_${version}_${debian}.deb`);
   const stage = mkdtempSync(join(tmpdir(), "mqtt-broker-deb-"));
   try {
-    // mkdtemp makes a folder for its owner alone, and this one becomes the root of the file system.
-    chmodSync(stage, 0o755);
     const contents = contentsOf({ executable, version });
     for (const item of contents) put(stage, item);
     putControl(stage, debian, version, contents);
+    openFolders(stage);
     setTimes(stage, buildTime());
     mkdirSync(folder, { recursive: true });
     // It gets its name when it is whole: packing takes a while.
@@ -78,7 +77,7 @@ export function buildDeb(options: DebOptions): string {
 
 function put(stage: string, { path, mode, from, bytes }: Contents[number]): void {
   const target = join(stage, path);
-  mkdirSync(dirname(target), { recursive: true, mode: 0o755 });
+  mkdirSync(dirname(target), { recursive: true });
   if (from === undefined) writeFileSync(target, bytes);
   else {
     try {
@@ -92,7 +91,7 @@ function put(stage: string, { path, mode, from, bytes }: Contents[number]): void
 
 function putControl(stage: string, architecture: string, version: string, contents: Contents): void {
   const control = join(stage, "DEBIAN");
-  mkdirSync(control, { mode: 0o755 });
+  mkdirSync(control);
   const write = (name: string, text: string, mode = 0o644): void => {
     writeFileSync(join(control, name), text);
     chmodSync(join(control, name), mode);
@@ -116,6 +115,15 @@ function sumLine(stage: string, path: string): string {
 
 function linesOf(lines: readonly string[]): string {
   return lines.map((line) => `${line}\n`).join("");
+}
+
+/** They become folders of the system, whatever the umask of who builds would make of them. */
+function openFolders(stage: string): void {
+  for (const entry of readdirSync(stage, { recursive: true, withFileTypes: true })) {
+    if (entry.isDirectory()) chmodSync(join(entry.parentPath, entry.name), 0o755);
+  }
+  // mkdtemp makes it for its owner alone, and it becomes the root of the file system.
+  chmodSync(stage, 0o755);
 }
 
 /** The same sources give the same package: no time of the day at which it was made is in it. */

@@ -1,4 +1,4 @@
-import { copyFileSync, cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Architecture, hostArchitecture } from "./architecture.ts";
 import { gatherNative } from "./native.ts";
@@ -31,6 +31,8 @@ export function makeExecutable(
   try {
     const said = runTool(node, [join(ROOT, "packaging/pkg.ts"), ...words, join(bundled, "main.cjs")], { env });
     if (!existsSync(made)) throw new Error(`pkg made nothing:\n${said}`);
+    // Whatever the umask: it is for whoever it is copied to, such as the container's user.
+    chmodSync(made, 0o755);
     renameSync(made, to);
   } finally {
     rmSync(made, { force: true });

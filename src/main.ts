@@ -2,7 +2,6 @@
 import { type CommandLine, parseCommandLine } from "./cli/arguments.ts";
 import { hostFiles } from "./config/files.ts";
 import { loadSettings } from "./config/load.ts";
-import { formatProblem } from "./text/problem.ts";
 import { VERSION_TEXT } from "./version.ts";
 
 // Not awaited here: the executable's bundle is CommonJS, which knows no such thing at the top of a file.
@@ -61,7 +60,7 @@ async function main(argv: readonly string[]): Promise<number> {
 async function runBroker(line: CommandLine): Promise<number> {
   const { settings, problems } = await loadSettings(line, process.env, hostFiles());
   if (settings === undefined) {
-    for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
+    (await import("./cli/refusal.ts")).refuseToStart(problems);
     return 2;
   }
   const reread = () => loadSettings(line, process.env, hostFiles());

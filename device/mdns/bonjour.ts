@@ -54,10 +54,18 @@ export class BonjourAdvertiser implements Advertiser {
 
   start(services: readonly Service[]): Promise<void> {
     this.state = "started";
-    this.timer = setInterval(() => {
-      if (this.wanted() !== this.shown) void this.sequence.run(() => this.show());
-    }, LOOK_MS).unref();
+    this.timer = setInterval(() => this.look(), LOOK_MS).unref();
     return this.update(services);
+  }
+
+  private look(): void {
+    try {
+      if (this.wanted() === this.shown) return;
+    } catch {
+      // The system does not tell its addresses while no file can be opened, say: what is shown stays until it does.
+      return;
+    }
+    void this.sequence.run(() => this.show());
   }
 
   update(services: readonly Service[]): Promise<void> {

@@ -8,7 +8,7 @@ import { MemoryReturn } from "../os/memory.ts";
 import { offerFolder } from "../os/native.ts";
 import { openNotifier, watchdogMs } from "../os/notify.ts";
 import { nameProcess } from "../os/process-name.ts";
-import { watchSignals } from "../os/signals.ts";
+import { holdHangup, watchSignals } from "../os/signals.ts";
 import { Reloader } from "./reload.ts";
 import { ServiceState } from "./service-state.ts";
 
@@ -19,6 +19,7 @@ const STOP_MS_MAX = 4_500;
  * 1 failed to start.
  */
 export async function run(settings: Settings, reread: () => Promise<Loaded>): Promise<number> {
+  const wasHungUp = holdHangup();
   nameProcess("mqtt-broker");
   offerFolder(settings.dataDir);
   const clock = new HostClock(settings.store.clock);
@@ -32,17 +33,21 @@ export async function run(settings: Settings, reread: () => Promise<Loaded>): Pr
   let composed: Composed;
   let reloader: Reloader;
   let stopped: Promise<number>;
+  let isHungUp = false;
   try {
     // What is not on disk was not acknowledged, so ending loses nothing; whoever restarts us goes on from there.
     composed = await composeBroker(settings, log, clock, () => process.exit(1));
     reloader = new Reloader(settings, reread, composed, log);
     // Before it listens: who reads that it does may send a signal at once.
     stopped = untilStopped({ composed, reloader, service, log, ending });
+    isHungUp = wasHungUp();
     await composed.broker.start();
   } catch (error) {
     // Stopped while it started, which is what was asked for.
     if (ending.signal !== undefined) return 0;
-    log.error(error instanceof Error ? error.message : String(error));
+    const reason = error instanceof Error ? error.message : String(error);
+    log.error(reason);
+    service?.failed(reason);
     return 1;
   }
   const memory = new MemoryReturn();
@@ -57,6 +62,8 @@ export async function run(settings: Settings, reread: () => Promise<Loaded>): Pr
     urls: () => broker.urls,
     problems: () => reloader.problems,
   });
+  // What was read at the start may have been older than the signal.
+  if (isHungUp && ending.signal === undefined) void reloadTold(service, reloader, "SIGHUP");
   const exitCode = await stopped;
   await control.stop();
   reloader.stop();

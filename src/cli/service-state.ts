@@ -89,6 +89,18 @@ export class ServiceState {
     this.notifier.tell("STOPPING=1", "STATUS=Stopping");
   }
 
+  /** It ends without having been ready: until the next start the line says why. */
+  failed(reason: string): void {
+    this.state = "stopping";
+    this.notifier.tell(`STATUS=${oneLine(`Not started: ${reason}`)}`);
+  }
+
+  /** The same, for what is wrong with the configuration. */
+  refused(problems: readonly Problem[]): void {
+    const [problem] = problems.filter(({ severity }) => severity === "error");
+    if (problem !== undefined) this.failed(formatPlaced(problem, problem.message));
+  }
+
   private sayReady(): void {
     this.told = statusOf(this.figures!);
     this.notifier.tell("READY=1", `STATUS=${this.told}`);
@@ -112,6 +124,10 @@ export function statusOf(figures: ServiceFigures): string {
   const [problem] = figures.problems().filter(({ severity }) => severity === "error");
   const wrong = problem === undefined ? "" : `Not in force: ${formatPlaced(problem, problem.message)}; `;
   const where = urls.length > LISTENERS_MAX ? `${urls.length} listeners` : urls.join(", ");
-  // A line feed would begin another assignment.
-  return `${wrong}${clients} client${clients === 1 ? "" : "s"} on ${where}`.replace(/\p{Cc}/gu, " ");
+  return oneLine(`${wrong}${clients} client${clients === 1 ? "" : "s"} on ${where}`);
+}
+
+/** A line feed would begin another assignment. */
+function oneLine(text: string): string {
+  return text.replace(/\p{Cc}/gu, " ");
 }

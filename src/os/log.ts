@@ -145,7 +145,7 @@ export function chooseFormat(format: LogFormat, terminal: boolean, journal: bool
 }
 
 /** systemd names the journal's socket; a child of ours may inherit the variable but write elsewhere. */
-function isJournal(journalStream: string | undefined, fd: number): boolean {
+export function isJournal(journalStream: string | undefined, fd: number): boolean {
   if (!journalStream) return false;
   try {
     const { dev, ino } = fstatSync(fd);

@@ -16,7 +16,8 @@ type Collect = (options: { type: "major"; execution: "sync"; flavor: "last-resor
 /** What memory is told from and given back with; a test hands in its own. */
 export interface Machine {
   collect: Collect;
-  residentBytes(): number;
+  /** undefined: the system does not say it now. */
+  residentBytes(): number | undefined;
   /** Part of the time since the last call in which the event loop worked. */
   utilization(): number;
   nowMs(): number;
@@ -35,7 +36,7 @@ export class MemoryReturn {
 
   constructor(machine: Machine = thisMachine()) {
     this.machine = machine;
-    this.settledBytes = machine.residentBytes();
+    this.settledBytes = machine.residentBytes() ?? 0;
   }
 
   /** The first collection follows soon: what only starting needed is let go of. */
@@ -61,6 +62,7 @@ export class MemoryReturn {
     const { machine } = this;
     const utilization = machine.utilization();
     const bytes = machine.residentBytes();
+    if (bytes === undefined) return;
     const startedMs = machine.nowMs();
     if (bytes < this.settledBytes) this.settledBytes = bytes;
     const growthBytesMin = Math.max(GROWTH_BYTES_MIN, this.settledBytes * GROWTH_PART_MIN);
@@ -68,7 +70,7 @@ export class MemoryReturn {
     machine.collect({ type: "major", execution: "sync", flavor: "last-resort" });
     const endedMs = machine.nowMs();
     this.notBeforeMs = endedMs + (endedMs - startedMs) * REST_PER_PAUSE;
-    this.settledBytes = machine.residentBytes();
+    this.settledBytes = machine.residentBytes() ?? bytes;
   }
 }
 
@@ -77,7 +79,7 @@ export function thisMachine(): Machine {
   let last = performance.eventLoopUtilization();
   return {
     collect: exposedCollect(),
-    residentBytes: () => process.memoryUsage.rss(),
+    residentBytes,
     utilization: () => {
       const now = performance.eventLoopUtilization();
       const { utilization } = performance.eventLoopUtilization(now, last);
@@ -86,6 +88,15 @@ export function thisMachine(): Machine {
     },
     nowMs: () => performance.now(),
   };
+}
+
+/** Node.js opens a file of /proc for it and throws where there is none, or where no file can be opened any more. */
+function residentBytes(): number | undefined {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return undefined;
+  }
 }
 
 /** The collector as a function, which is otherwise there only with --expose-gc on the command line. */

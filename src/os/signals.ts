@@ -41,3 +41,19 @@ export function watchSignals(actions: SignalActions, source: SignalSource = proc
     source.off("SIGHUP", onReload);
   };
 }
+
+/**
+ * Keeps SIGHUP, which ends a process that does not listen for it, from ending one that starts: a damaged store takes a minute.
+ * Returns what ends that, and tells whether one came.
+ */
+export function holdHangup(source: Pick<SignalSource, "on" | "off"> = process): () => boolean {
+  let hasCome = false;
+  const onHangup = (): void => {
+    hasCome = true;
+  };
+  source.on("SIGHUP", onHangup);
+  return () => {
+    source.off("SIGHUP", onHangup);
+    return hasCome;
+  };
+}

@@ -78,7 +78,8 @@ export class InterfaceListener implements Listener {
   /** Never rejects. */
   private async look(accept: Accept): Promise<void> {
     const { log, name } = this.options;
-    const addresses = new Set(this.addressesOf(this.options.interface));
+    const addresses = this.addressesNow();
+    if (addresses === undefined) return;
     for (const [host, listener] of this.open) {
       if (addresses.has(host)) continue;
       const { url } = listener;
@@ -96,6 +97,17 @@ export class InterfaceListener implements Listener {
       } catch (error) {
         this.tell(host, error as Error);
       }
+    }
+  }
+
+  /** undefined while the system does not tell, as when no file can be opened any more: what is listened on stays. */
+  private addressesNow(): ReadonlySet<string> | undefined {
+    const { interface: name } = this.options;
+    try {
+      return new Set(this.addressesOf(name));
+    } catch (error) {
+      this.tell("", new Error(`The addresses of ${name} cannot be asked for: ${(error as Error).message}`));
+      return undefined;
     }
   }
 

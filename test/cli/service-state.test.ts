@@ -37,6 +37,32 @@ function pending(): { work: () => Promise<void>; end: (error?: Error) => void } 
   return { work: () => promise, end: (error) => (error === undefined ? resolve() : reject(error)) };
 }
 
+describe("ServiceState of a broker that does not start", () => {
+  it("says why on one line, and asks for no more time", (t) => {
+    const { service, take, tick } = make(t);
+    service.starting();
+    service.failed("Cannot listen on tcp://[::]:1883:\nthe port is taken");
+    assert.deepEqual(take(), ["STATUS=Not started: Cannot listen on tcp://[::]:1883: the port is taken"]);
+    tick(60_000);
+    assert.deepEqual(take(), []);
+  });
+
+  it("names the first error of the configuration with its place", (t) => {
+    const { service, take } = make(t);
+    const problem = {
+      severity: "error",
+      file: "/etc/b.json5",
+      line: 1,
+      column: 3,
+      message: 'Unknown key "x"',
+    } as const;
+    service.refused([placelessProblem("warning", "Strange"), problem, placelessProblem("error", "Another")]);
+    assert.deepEqual(take(), ['STATUS=Not started: /etc/b.json5:1:3: Unknown key "x"']);
+    service.refused([placelessProblem("warning", "Strange")]);
+    assert.deepEqual(take(), []);
+  });
+});
+
 describe("ServiceState while the broker starts", () => {
   it("says nothing of a start that is soon over, and that it is ready once", (t) => {
     const { service, figures, take, tick } = make(t);

@@ -1,7 +1,7 @@
 /** The one executable, made anew: what every change may break. The long list is in test/package. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { before, suite, type TestContext, test } from "node:test";
@@ -40,6 +40,10 @@ suite("the executable", { concurrency: 1 }, () => {
     assert.equal(said?.[1], VERSION, stdout);
     const ageMs = Date.now() - Date.parse(said![3]!);
     assert.ok(ageMs > 0 && ageMs < 600_000, `made ${ageMs} ms ago`);
+  });
+
+  test("is executable for everybody, whatever the umask of who builds it", () => {
+    assert.equal((statSync(built.file).mode & 0o777).toString(8), "755");
   });
 
   test("is refused by its build when it grows over its budget", () => {

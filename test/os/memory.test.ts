@@ -65,6 +65,35 @@ test("MemoryReturn rests 500 times as long as a collection took", () => {
   assert.equal(process.collections, 2);
 });
 
+test("MemoryReturn waits while the system does not say how large the process is", () => {
+  let bytes: number | undefined;
+  let collections = 0;
+  const memory = new MemoryReturn({
+    collect: () => {
+      collections++;
+      bytes = undefined;
+    },
+    residentBytes: () => bytes,
+    utilization: () => 0,
+    nowMs: () => 0,
+  });
+  memory.look();
+  assert.equal(collections, 0);
+  bytes = 240 * MIB;
+  memory.look();
+  assert.equal(collections, 1);
+  bytes = 250 * MIB;
+  memory.look();
+  assert.equal(collections, 1);
+});
+
+test("without /proc, or when no file can be opened, the process has no size, and goes on", (context) => {
+  context.mock.method(process.memoryUsage, "rss", () => {
+    throw Object.assign(new Error("EMFILE: too many open files, uv_resident_set_memory"), { code: "EMFILE" });
+  });
+  assert.equal(thisMachine().residentBytes(), undefined);
+});
+
 test("MemoryReturn gives what has become garbage back to the system", () => {
   const memory = new MemoryReturn({ ...thisMachine(), utilization: () => 0 });
   let garbage: unknown[] | undefined = Array.from({ length: 1_000_000 }, (_, index) => ({ index, text: `${index}` }));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { describe, it } from "node:test";
-import { watchSignals } from "../../src/os/signals.ts";
+import { holdHangup, watchSignals } from "../../src/os/signals.ts";
 
 class FakeProcess extends EventEmitter {
   readonly exits: number[] = [];
@@ -54,6 +54,18 @@ describe("watchSignals()", () => {
     const { source, unwatch } = setUp();
     assert.deepEqual(source.eventNames(), ["SIGTERM", "SIGINT", "SIGHUP"]);
     unwatch();
+    assert.deepEqual(source.eventNames(), []);
+  });
+});
+
+describe("holdHangup()", () => {
+  it("tells whether a SIGHUP came, and leaves no listener behind", () => {
+    const { source, unwatch } = setUp();
+    unwatch();
+    assert.equal(holdHangup(source)(), false);
+    const wasHungUp = holdHangup(source);
+    source.send("SIGHUP");
+    assert.equal(wasHungUp(), true);
     assert.deepEqual(source.eventNames(), []);
   });
 });

@@ -1,6 +1,6 @@
 /** The Dockerfile. No Docker is needed: it is read, and what it runs is run here. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ARCHITECTURES } from "../../packaging/architecture.ts";
@@ -57,11 +57,12 @@ test("nothing is fetched while it is built", () => {
 
 test("what is copied is what npm run package makes, for each architecture", () => {
   assert.match(only("ARG"), /^ARCHITECTURE=x64$/);
-  const [, mode, from, to] = /^--chmod=(\d+) (\S+) (\S+)$/.exec(only("COPY"))!;
-  assert.deepEqual([mode, from, to], ["0755", "mqtt-broker-linux-$" + "{ARCHITECTURE}", "/usr/bin/mqtt-broker"]);
+  // No option: Debian 12's Docker knows none that sets a mode, unless BuildKit is asked for.
+  assert.equal(only("COPY"), "mqtt-broker-linux-$" + "{ARCHITECTURE} /usr/bin/mqtt-broker");
   for (const architecture of ARCHITECTURES) {
     const path = `build/mqtt-broker-linux-${architecture}`;
     assert.ok(existsSync(join(ROOT, path)), `${path} is missing: npm run package -- all makes it`);
+    assert.equal((statSync(join(ROOT, path)).mode & 0o777).toString(8), "755", path);
   }
   // All else in the folder that is sent to Docker is left out.
   const sent = readFileSync(join(FOLDER, "Dockerfile.dockerignore"), "utf8").replace(/^#.*\n/gm, "");

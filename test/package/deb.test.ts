@@ -97,6 +97,17 @@ test("the same sources give the same package", (context) => {
   assert.ok(one!.equals(other!));
 });
 
+test("whoever keeps new files to himself by a umask makes the same package", (context) => {
+  const pack = (): Buffer => {
+    const options = { architecture: "x64", executable: process.execPath, version: "1.0", compression: "none" } as const;
+    return readFileSync(buildDeb({ ...options, folder: emptyFolder(context) }));
+  };
+  const usual = pack();
+  const before = process.umask(0o077);
+  context.after(() => process.umask(before));
+  assert.ok(pack().equals(usual));
+});
+
 test("what is missing is named, and nothing is made", (context) => {
   const folder = emptyFolder(context);
   const options = { architecture: "arm64", executable: join(folder, "none"), folder, version: "1.0" } as const;

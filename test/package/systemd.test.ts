@@ -89,6 +89,28 @@ for (const { release, unknownKeys } of [
       assert.equal(machine.run("systemctl", "start", "mqtt-broker").code, 1);
       assert.equal(service.get("ActiveState"), "failed");
       assert.match(service.messages(since).join("\n"), /ERROR Cannot listen on tcp:\/\/192\.0\.2\.1:1883/);
+      assert.match(service.get("StatusText"), /^Not started: Cannot listen on tcp:\/\/192\.0\.2\.1:1883/);
+    });
+
+    it("says in its status and as errors of the journal what is wrong with a configuration that it cannot start with", () => {
+      service.systemctl("stop");
+      service.dropIn("Restart=no");
+      const file = "/etc/mqtt-broker/conf.d/wrong.json5";
+      machine.write(file, "{ listners: [] }\n");
+      const since = service.mark();
+      assert.equal(machine.run("systemctl", "start", "mqtt-broker").code, 1);
+      machine.must("rm", "-r", "/etc/mqtt-broker/conf.d");
+      assert.equal(service.get("StatusText"), `Not started: ${file}:1:3: Unknown key "listners"`);
+      const told = service.journal(since).filter(({ MESSAGE = "" }) => MESSAGE.startsWith("ERROR "));
+      assert.deepEqual(
+        told.map(({ MESSAGE, PRIORITY }) => [MESSAGE, PRIORITY]),
+        [
+          [`ERROR ${file}:1:3: Unknown key "listners"`, "3"],
+          ["ERROR     { listners: [] }", "3"],
+          ["ERROR       ^", "3"],
+          ['ERROR   Did you mean "listeners"?', "3"],
+        ],
+      );
     });
 
     it("writes fields into the journal by which a client's lines are found", () => {

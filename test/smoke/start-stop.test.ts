@@ -222,6 +222,19 @@ suite("stopping", { concurrency: 2 }, () => {
     assert.ok(tookMs < 3000, `${tookMs} ms`);
   });
 
+  test("SIGHUP while it starts does not end it, and is followed when it has started", async (context) => {
+    const cwd = emptyFolder(context);
+    const lines = [
+      'process.kill(process.pid, "SIGHUP");',
+      "await new Promise((resolve) => setTimeout(resolve, 20));",
+      "export const hook = {};",
+    ];
+    writeFileSync(join(cwd, "early.mjs"), lines.join("\n"));
+    const { program } = await startBroker(context, ["--tcp-port", "0", "--plugin", "early.mjs"], { cwd });
+    await program.line(/^SIGHUP: /);
+    assert.equal((await program.stop()).code, 0);
+  });
+
   test("SIGHUP is survived and logged, with clients connected", async (context) => {
     const { program, port } = await startBroker(context);
     const client = await connect(port);

@@ -59,6 +59,39 @@ describe("a listener on an interface", () => {
     assert.deepEqual(log.lines, []);
   });
 
+  it("goes on where it listens while the system tells no addresses, and says so once", async () => {
+    addresses = ["127.0.0.1"];
+    let asked = 0;
+    let isTold = true;
+    const listener = new InterfaceListener({
+      name: "main",
+      interface: "far0",
+      make,
+      log,
+      lookMs: 5,
+      addressesOf: () => {
+        asked++;
+        if (isTold) return addresses;
+        throw new Error("EMFILE");
+      },
+    });
+    opened.push(listener);
+    await listener.listen(() => new Heard());
+    isTold = false;
+    const before = asked;
+    await until("it has asked three times", () => asked >= before + 3);
+    assert.deepEqual(
+      log.lines.map((line) =>
+        JSON.stringify(line).includes("The addresses of far0 cannot be asked for: EMFILE. It is"),
+      ),
+      [true],
+    );
+    isTold = true;
+    addresses = ["127.0.0.1", "127.0.0.2"];
+    await until("it listens on the other too", () => made.length === 2 && log.lines.length === 2);
+    assert.equal(listener.url, `tcp://127.0.0.1:${portOf(made[0]!)} and tcp://127.0.0.2:${portOf(made[1]!)}`);
+  });
+
   it("serves an address when it appears, and leaves it when it is gone; who came by it stays", async () => {
     const listener = await listen();
     assert.equal(listener.url, "interface far0, which has no address yet");
