@@ -108,6 +108,8 @@ export async function upstreamOf(
     sessionKey: (clientId, userName) => broker().sessionKey(clientId, userName),
     waiting: (clientId) => broker().waitingFor(clientId),
     packetBytesMax: options.maximumPacketSize,
+    maximumQos: options.maximumQos,
+    retains: options.retain,
   });
 }
 

@@ -9,7 +9,8 @@ import type { GatewayAccept, Peer } from "../core/ports.ts";
 /** The session of ours that holds what MQTT-SN clients have published until the other broker has it. */
 export const UPSTREAM_CLIENT_ID = "mqtt-sn-upstream";
 
-const NEVER = 0xffff_ffff;
+/** What waits is not wanted any more when nobody has named an upstream for so long: each start begins it anew. */
+const SESSION_SECONDS = 365 * 86_400;
 /** The disk may be busy with what an earlier run has left. */
 const WAIT_MS_MAX = 10_000;
 
@@ -21,7 +22,19 @@ export interface OwnSessionTools {
   accept: GatewayAccept;
 }
 
-/** The CONNECT of our own session, which goes on until the broker forgets it. */
+/** Of our own session. What the broker grants its clients, and how many, must not lose what it has acknowledged to them. */
+export class OwnLink extends CoreLink {
+  readonly isOwn = true;
+  /** It may be fed again. */
+  onRoom: () => void = () => {};
+
+  override resumeReading(): void {
+    super.resumeReading();
+    this.onRoom();
+  }
+}
+
+/** The CONNECT of our own session. */
 export function ownConnect(receiveMaximum: number): Packet {
   return {
     type: PacketType.CONNECT,
@@ -32,7 +45,7 @@ export function ownConnect(receiveMaximum: number): Packet {
     will: undefined,
     userName: undefined,
     password: undefined,
-    properties: { sessionExpiryInterval: NEVER, receiveMaximum },
+    properties: { sessionExpiryInterval: SESSION_SECONDS, receiveMaximum },
     bridge: false,
   };
 }
@@ -63,7 +76,7 @@ export function prepareOwnSession(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => end(new Error("the disk did not answer in time")), WAIT_MS_MAX);
-    const link: CoreLink = new CoreLink(tools.peer, tools.flushes, tools.names, {
+    const link: OwnLink = new OwnLink(tools.peer, tools.flushes, tools.names, {
       onPacket: (packet) => {
         if (packet.type === PacketType.CONNACK && packet.reasonCode !== 0) end(refused(packet.reasonCode));
         else if (packet.type === PacketType.CONNACK) queueMicrotask(() => link.feed(ownSubscribe(topicFilter)));

@@ -3,14 +3,20 @@ import { PacketType, type Qos } from "../codec/constants.ts";
 import { type Connack, type Packet, Publish } from "../codec/packet.ts";
 import { ReasonCode, reasonText } from "../codec/reason.ts";
 import type { TextCache } from "../codec/text.ts";
-import { CoreLink, type Flushes } from "../core/core-link.ts";
+import type { Flushes } from "../core/core-link.ts";
 import type { GatewayAccept, Log, Peer } from "../core/ports.ts";
-import { ownConnect, ownSubscribe } from "./own-session.ts";
+import { Outbox, type Suspects } from "./outbox.ts";
+import { OwnLink, ownConnect, ownSubscribe } from "./own-session.ts";
 import { COPY_MARK, type RetainedCopies } from "./retained-copies.ts";
 import type { Wire } from "./wire.ts";
 
 /** Messages of QoS 1 and 2 that are under way to the other broker at a time. */
 const UNDER_WAY_MAX = 100;
+/**
+ * The same by 3.1.1, which has no Receive Maximum and no code for a refusal: some brokers acknowledge what is over theirs, and
+ * throw it away. Mosquitto has 20 where nothing else is set, others 10.
+ */
+const UNDER_WAY_UNTOLD = 10;
 /** Of packet identifiers for SUBSCRIBE: the last, since the core counts from the first. */
 const LAST_IDENTIFIER = 65_535;
 
@@ -33,7 +39,11 @@ export interface RelayTools {
   prefix: string;
   /** The largest packet that the core takes. */
   packetBytesMax: number;
+  /** The highest QoS that the core takes, and whether it keeps retained messages. */
+  maximumQos: Qos;
+  retains: boolean;
   copies: RetainedCopies;
+  suspects: Suspects;
 }
 
 export interface RelayEvents {
@@ -43,16 +53,6 @@ export interface RelayEvents {
   onPacket(packet: Packet): void;
   /** Our own broker has ended it, or it cannot go on. Called once; not after `stop`. */
   onEnded(reason: string): void;
-}
-
-/** The core's link, which tells when it may be fed again. */
-class OwnLink extends CoreLink {
-  onRoom: () => void = () => {};
-
-  override resumeReading(): void {
-    super.resumeReading();
-    this.onRoom();
-  }
 }
 
 /**
@@ -69,8 +69,11 @@ export class Relay {
   private readonly link: OwnLink;
   /** Topics of the messages under way to the other broker, by their identifiers. */
   private readonly underWay = new Map<number, string>();
+  private readonly outbox: Outbox;
   /** Messages of QoS 2 that go there by QoS 1, since it takes no more. */
   private readonly lowered = new Set<number>();
+  private isWireFull = false;
+  private isHeldBack = false;
   private readonly maximumQos: number;
   private isOpen = false;
   private isDrained = false;
@@ -96,12 +99,28 @@ export class Relay {
       },
     });
     this.link.onRoom = () => wire.resume();
+    this.outbox = new Outbox(tools.suspects, {
+      send: (packet) => {
+        tools.traffic.sent++;
+        if (packet.qos > 0) this.underWay.set(packet.packetIdentifier, packet.topicName);
+        this.send(packet);
+      },
+      drop: (packet) => {
+        const wasLowered = this.lowered.delete(packet.packetIdentifier);
+        this.drop(packet, "the other broker ends the connection each time it comes", wasLowered ? 2 : packet.qos);
+      },
+      crowd: (isCrowded) => {
+        this.isHeldBack = isCrowded;
+        this.regulate();
+      },
+    });
   }
 
   start(): void {
     const { receiveMaximum = 65_535 } = this.connack.properties;
+    const underWayMax = this.wire.version === 5 ? UNDER_WAY_MAX : UNDER_WAY_UNTOLD;
     this.link.open(this.tools.accept);
-    this.link.feed(ownConnect(Math.min(UNDER_WAY_MAX, receiveMaximum)));
+    this.link.feed(ownConnect(Math.min(underWayMax, receiveMaximum)));
   }
 
   /** Messages for the other broker that wait, or are not acknowledged. */
@@ -118,7 +137,13 @@ export class Relay {
 
   /** The stream of the other broker has room again. */
   onDrain(): void {
-    this.link.crowded = false;
+    this.isWireFull = false;
+    this.regulate();
+  }
+
+  /** The other broker, or something on the way to it, has ended the connection. */
+  cut(): void {
+    this.outbox.cut();
   }
 
   /** A packet of the other broker, after its CONNACK. */
@@ -151,6 +176,7 @@ export class Relay {
   /** What is not acknowledged stays with the core. */
   stop(): void {
     this.isOver = true;
+    this.outbox.stop();
     this.link.abandon();
   }
 
@@ -167,7 +193,13 @@ export class Relay {
   }
 
   private send(packet: Packet): void {
-    if (!this.wire.send(packet)) this.link.crowded = true;
+    if (this.wire.send(packet)) return;
+    this.isWireFull = true;
+    this.regulate();
+  }
+
+  private regulate(): void {
+    this.link.crowded = this.isWireFull || this.isHeldBack;
   }
 
   private onCorePacket(packet: Packet): void {
@@ -232,10 +264,8 @@ export class Relay {
     } else if (maximumPacketSize !== undefined && this.wire.sizeOf(packet) > maximumPacketSize) {
       this.drop(publish, `the other broker takes no packet over ${maximumPacketSize} bytes`);
     } else {
-      this.tools.traffic.sent++;
-      if (qos > 0) this.underWay.set(packetIdentifier, topicName);
       if (qos === 1 && publish.qos === 2) this.lowered.add(packetIdentifier);
-      this.send(packet);
+      this.outbox.add(packet);
       if (qos === 0 && publish.qos > 0) this.settle(publish.qos, packetIdentifier);
     }
   }
@@ -246,7 +276,7 @@ export class Relay {
     if (qos > 0) this.answer(type, packetIdentifier, reasonCode);
   }
 
-  private drop({ topicName, qos, packetIdentifier }: Publish, reason: string): void {
+  private drop({ topicName, packetIdentifier, qos: sent }: Publish, reason: string, qos = sent): void {
     this.refused(topicName, reason);
     this.settle(qos, packetIdentifier, ReasonCode.ImplementationSpecificError);
   }
@@ -268,6 +298,7 @@ export class Relay {
     if (isRefused) this.refused(this.underWay.get(packetIdentifier), reasonText(code));
     if (type === PacketType.PUBACK || isRefused) this.underWay.delete(packetIdentifier);
     const reasonCode = isRefused ? ReasonCode.ImplementationSpecificError : 0;
+    this.outbox.acknowledged(packetIdentifier);
     const wasLowered = type === PacketType.PUBACK && this.lowered.has(packetIdentifier);
     if (wasLowered) this.lowered.delete(packetIdentifier);
     this.answer(wasLowered ? PacketType.PUBREC : type, packetIdentifier, reasonCode);
@@ -286,7 +317,9 @@ export class Relay {
     const { topicName, qos, packetIdentifier } = publish;
     const { topicAlias, subscriptionIdentifiers, ...properties } = publish.properties;
     tools.traffic.received++;
-    const { retain } = publish;
+    // The core would end our connection for what it does not take, again and again.
+    const retain = publish.retain && tools.retains;
+    const isLowered = qos > tools.maximumQos;
     if (retain && tools.copies.heard(topicName, publish.payload)) {
       this.acknowledgeDown(qos, packetIdentifier);
       return;
@@ -295,10 +328,10 @@ export class Relay {
     const { dup, bytes, payloadStart, payloadEnd } = publish;
     const packet = new Publish(
       topicName,
-      qos,
+      isLowered ? 0 : qos,
       retain,
-      dup,
-      packetIdentifier,
+      dup && !isLowered,
+      isLowered ? 0 : packetIdentifier,
       properties,
       bytes,
       payloadStart,
@@ -307,6 +340,7 @@ export class Relay {
     const objection = this.objectionTo(packet);
     if (objection === undefined) {
       this.feed(packet);
+      if (isLowered) this.acknowledgeDown(qos, packetIdentifier);
       return;
     }
     if (objection !== "") {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { PacketType } from "../codec/constants.ts";
+import { PacketType, type Qos } from "../codec/constants.ts";
 import type { Connack, Connect, Packet, Publish } from "../codec/packet.ts";
 import { ReasonCode } from "../codec/reason.ts";
 import { TextCache } from "../codec/text.ts";
@@ -11,6 +11,7 @@ import type { GatewayHandler, Link, Log, Peer } from "../core/ports.ts";
 import { Backoff } from "./backoff.ts";
 import { Notes } from "./notes.ts";
 import { openStream, read } from "./open-stream.ts";
+import { Suspects } from "./outbox.ts";
 import { prepareOwnSession, UPSTREAM_CLIENT_ID } from "./own-session.ts";
 import { connectionText, disconnectText, refusalText } from "./refusals.ts";
 import { Relay, type Traffic } from "./relay.ts";
@@ -53,6 +54,9 @@ export interface UpstreamTools {
   waiting(clientId: string): number;
   /** The largest packet that the core takes. */
   packetBytesMax: number;
+  /** The highest QoS that it takes, and whether it keeps retained messages. */
+  maximumQos: Qos;
+  retains: boolean;
   backoff?: Backoff;
 }
 
@@ -86,6 +90,7 @@ export class Upstream {
   private readonly filterNotes: Notes;
   private readonly backoff: Backoff;
   private readonly traffic: Traffic = { sent: 0, received: 0, refused: 0 };
+  private readonly suspects = new Suspects();
   /** By which this broker would know its own CONNECT. */
   private readonly nonce = randomUUID();
   private attempt: Attempt | undefined;
@@ -237,7 +242,10 @@ export class Upstream {
     const wire = new Wire(stream, version, packetBytesMax, {
       onPacket: (packet) => this.onPacket(attempt, packet),
       onDrain: () => attempt.relay?.onDrain(),
-      onClosed: (reason) => this.lost(attempt, this.whyClosed(attempt, reason)),
+      onClosed: (reason) => {
+        if (this.attempt === attempt) attempt.relay?.cut();
+        this.lost(attempt, this.whyClosed(attempt, reason));
+      },
     });
     attempt.wire = wire;
     wire.send({
@@ -269,6 +277,7 @@ export class Upstream {
     const { relay } = attempt;
     if (packet.type === PacketType.CONNACK && relay === undefined) this.onConnack(attempt, packet);
     else if (packet.type === PacketType.DISCONNECT) {
+      attempt.relay?.cut();
       this.lost(attempt, disconnectText(packet));
     } else relay?.onWirePacket(packet);
   }
@@ -325,7 +334,10 @@ export class Upstream {
         traffic: this.traffic,
         prefix: this.prefix,
         packetBytesMax: tools.packetBytesMax,
+        maximumQos: tools.maximumQos,
+        retains: tools.retains,
         copies,
+        suspects: this.suspects,
       },
       {
         onDrained: ready,

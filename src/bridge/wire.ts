@@ -24,7 +24,7 @@ export interface WireEvents {
 /** A client's MQTT connection over a stream that is open: packets out and in, and PINGREQ when it is time. */
 export class Wire implements FrameSink {
   private readonly stream: Duplex;
-  private readonly version: 4 | 5;
+  readonly version: 4 | 5;
   private readonly events: WireEvents;
   private readonly splitter: FrameSplitter;
   private readonly names = new TextCache();
@@ -51,10 +51,14 @@ export class Wire implements FrameSink {
     this.keepAlive(KEEP_ALIVE_SECONDS);
   }
 
-  /** PINGREQ leaves in time for the patience of the other side, which has told it; its answer has as long. 0: none. */
+  /**
+   * PINGREQ leaves in time for the patience of the other side, which has told it, 0 for any; its answer has as long. It never
+   * leaves less often than we like: without it nobody would see that a connection is dead.
+   */
   keepAlive(seconds: number): void {
     clearInterval(this.pinging);
-    if (seconds > 0) this.pinging = setInterval(() => this.ping(), seconds * 750);
+    const patienceSeconds = Math.min(seconds === 0 ? KEEP_ALIVE_SECONDS : seconds, KEEP_ALIVE_SECONDS);
+    this.pinging = setInterval(() => this.ping(), patienceSeconds * 750);
   }
 
   /** Bytes of the packet, as the other side counts them. */
@@ -125,8 +129,8 @@ export class Wire implements FrameSink {
   }
 
   private ping(): void {
-    if (this.isPaused) return;
-    if (!this.wasHeard) {
+    // While we do not read, silence says nothing of the other side; but it wants to hear of us.
+    if (!this.wasHeard && !this.isPaused) {
       this.fail("it does not answer any more");
       return;
     }

@@ -65,7 +65,8 @@ export function establish(
     `session taken over by ${client.peer.address || "another connection"}`,
   );
   // Asked only now, so that a client whose connection broke unnoticed can always take its own place again.
-  if (broker.counters.clientsConnected >= broker.limits.clients) {
+  const isOwn = connection.link.isOwn === true;
+  if (!isOwn && broker.counters.clientsConnected >= broker.limits.clients) {
     refuseConnection(connection, ReasonCode.ServerBusy, `there are already ${broker.limits.clients} clients`);
     return;
   }
@@ -77,9 +78,9 @@ export function establish(
     session = undefined;
   }
   const sessionPresent = session !== undefined;
-  const expiryIntervalSeconds = sessionExpiry(broker, connect);
+  const expiryIntervalSeconds = sessionExpiry(broker, connect, isOwn);
   if (session === undefined) {
-    if (broker.sessions.size >= broker.limits.sessions) {
+    if (!isOwn && broker.sessions.size >= broker.limits.sessions) {
       refuseConnection(connection, ReasonCode.QuotaExceeded, `there are already ${broker.limits.sessions} sessions`);
       return;
     }
@@ -193,7 +194,8 @@ function isClosed(connection: Connection): boolean {
 }
 
 /** 5.0 §3.1.2.11.2; a 3.x session is kept or not by Clean Session alone. */
-function sessionExpiry(broker: Broker, connect: Connect): number {
+function sessionExpiry(broker: Broker, connect: Connect, isOwn: boolean): number {
+  if (isOwn) return connect.properties.sessionExpiryInterval ?? 0;
   if (connect.protocolVersion < 5) return connect.cleanStart ? 0 : broker.cappedExpiry(NEVER_EXPIRES);
   return broker.cappedExpiry(broker.options.sessionExpiry ?? connect.properties.sessionExpiryInterval ?? 0);
 }

@@ -111,6 +111,8 @@ export interface Link {
   readonly full?: boolean;
   /** Its gateway watches over the client, which sleeps when it likes: there is no Keep Alive. */
   readonly isWatched?: true;
+  /** The broker's own: what bounds the number and the sessions of clients does not bound it. */
+  readonly isOwn?: true;
   /** Bytes the operating system took since the start: tells a slow reader from one that stopped. */
   readonly takenBytes: number;
   /** Stops reading from the peer (back-pressure); bytes already read may still be delivered once. */

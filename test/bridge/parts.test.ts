@@ -294,12 +294,32 @@ test("PINGREQ leaves before the other side's patience ends, and silence after it
   context.mock.timers.tick(3_000);
   stream.uncork();
   assert.deepEqual([sent, ended], [["c000", "c000"], []]);
+  // While we do not read it still wants to hear of us.
   wire.pause();
   context.mock.timers.tick(60_000);
-  assert.deepEqual(ended, []);
+  stream.uncork();
+  assert.deepEqual([sent.splice(0).length, ended], [22, []]);
   wire.resume();
   context.mock.timers.tick(6_000);
   assert.deepEqual(ended, ["it does not answer any more"]);
+});
+
+test("a connection that is dead is noticed however patient the other side is", (context) => {
+  context.mock.timers.enable({ apis: ["setInterval", "setTimeout"] });
+  for (const serverKeepAlive of [0, 65_535]) {
+    const ended: string[] = [];
+    const wire = new Wire(new Duplex({ read: () => {}, write: (_chunk, _, done) => done() }), 5, 1000, {
+      onPacket: () => {},
+      onDrain: () => {},
+      onClosed: (reason) => void ended.push(reason),
+    });
+    context.after(() => wire.destroy());
+    wire.keepAlive(serverKeepAlive);
+    context.mock.timers.tick(2 * 45_000 - 1);
+    assert.deepEqual(ended, []);
+    context.mock.timers.tick(1);
+    assert.deepEqual(ended, ["it does not answer any more"]);
+  }
 });
 
 test("of filters that overlap those are asked for that no other one stands for", () => {

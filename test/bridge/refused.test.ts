@@ -82,6 +82,35 @@ suite("refused", { concurrency: 4 }, () => {
     ]);
   });
 
+  test("a message that the other broker ends each connection at is dropped, and those behind it arrive", async (context) => {
+    const other = await OtherBroker.start(context, "allow_anonymous true\nmax_packet_size 200");
+    const ours = await startOurs(context, other.url, ["--mqtt-sn-upstream-version=4"]);
+    await connected(ours);
+    const there = await other.watch("ok/#");
+    const device = await joinDevice(context, "one", ours);
+    await publishSafely(device, "ok/large", "x".repeat(200), 1);
+    for (const number of [1, 2, 3]) await publishSafely(device, "ok/small", `${number}`, 1 + number);
+    assert.deepEqual(await there.until(3), ["ok/small 1 qos1", "ok/small 2 qos1", "ok/small 3 qos1"]);
+    const { topic, reason } = await ours.program.line(/^A message of MQTT-SN clients is dropped/);
+    assert.deepEqual([topic, reason], ["ok/large", "the other broker ends the connection each time it comes"]);
+    await publishSafely(device, "ok/small", "4", 5);
+    assert.deepEqual(await there.until(1), ["ok/small 4 qos1"]);
+  });
+
+  test("MQTT 3.1.1: no more is under way than a broker takes that can neither say how much nor that it was too much", async (context) => {
+    const other = await OtherBroker.start(context);
+    const ours = await startOurs(context, other.url, ["--mqtt-sn-upstream-version=4"]);
+    await connected(ours);
+    const there = await other.watch("t");
+    const here = await watch(context, ours.port);
+    const numbers = Array.from({ length: 400 }, (_, index) => index + 1);
+    await Promise.all(numbers.map((number) => here.publish("mqtt-sn/t", `${number}`, number % 2 === 0 ? 1 : 2)));
+    assert.deepEqual(
+      (await there.until(400)).sort(),
+      numbers.map((number) => `t ${number} qos${number % 2 === 0 ? 1 : 2}`).sort(),
+    );
+  });
+
   for (const maximumQos of [0, 1]) {
     test(`a broker that takes QoS ${maximumQos} at most gets all by that, and nothing waits for more`, async (context) => {
       const other = await OtherBroker.start(context, `allow_anonymous true\nmax_qos ${maximumQos}`);
