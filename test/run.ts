@@ -156,8 +156,14 @@ function suiteOf(file: string | undefined): string {
 function fail(outcome: Outcome, name: string, reason: unknown): void {
   outcome.failed++;
   console.log(`FAILED ${name}`);
-  const cause = (reason as { cause?: unknown } | undefined)?.cause ?? reason;
+  const {
+    cause = reason,
+    exitCode,
+    signal,
+  } = (reason ?? {}) as { cause?: unknown; exitCode?: number; signal?: string };
   console.log(cause instanceof Error ? (cause.stack ?? cause.message) : cause);
+  // Of a file whose process has ended in the middle.
+  if (exitCode != null || signal != null) console.log(`its process ended with ${signal ?? exitCode}`);
 }
 
 function coverageOf(

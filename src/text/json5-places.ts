@@ -2,6 +2,11 @@ import type { PlacedNode } from "./document.ts";
 
 /** Deeper than anybody writes, and far from what the stack holds. */
 const DEPTH_MAX = 200;
+/**
+ * More than a text of 4 MiB has that makes sense. Each takes some 250 bytes here and with whoever reads the values, and a
+ * thread that is short of memory ends its process now and then in place of itself.
+ */
+const BRACKETS_MAX = 500_000;
 
 /** The text is not JSON5. Says where, what is wrong there, and what is probably to be done. */
 export class Json5Mistake extends Error {
@@ -60,6 +65,7 @@ class Json5Places {
   private at = 0;
   /** Offsets of the brackets that are open, outermost first. */
   private readonly open: number[] = [];
+  private brackets = 0;
   private readonly comments: (readonly [start: number, end: number])[] = [];
   private readonly separators: number[] = [];
 
@@ -89,6 +95,9 @@ class Json5Places {
     if (first === "{" || first === "[") {
       if (this.open.length === DEPTH_MAX)
         throw new Json5Mistake(start, "Nested too deeply", "200 brackets are too many");
+      if (++this.brackets > BRACKETS_MAX) {
+        throw new Json5Mistake(start, "Too many objects and lists", `${BRACKETS_MAX} are read at most`);
+      }
       this.open.push(start);
       this.at++;
       children = first === "{" ? this.members() : this.elements();

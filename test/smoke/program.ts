@@ -129,7 +129,12 @@ export class Running {
   /** Sends the signal and waits for the end. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<Ended> {
     const sentMs = performance.now();
-    if (!this.isOver) process.kill(this.pid, signal);
+    try {
+      if (!this.isOver) process.kill(this.pid, signal);
+    } catch (error) {
+      // It has ended, and what it wrote has not all been read yet.
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
     return { ...(await this.ended), tookMs: performance.now() - sentMs };
   }
 
