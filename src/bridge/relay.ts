@@ -7,7 +7,9 @@ import type { Flushes } from "../core/core-link.ts";
 import type { GatewayAccept, Log, Peer } from "../core/ports.ts";
 import { Outbox, type Suspects } from "./outbox.ts";
 import { OwnLink, ownConnect, ownSubscribe } from "./own-session.ts";
-import { COPY_MARK, type RetainedCopies } from "./retained-copies.ts";
+import { downward, timesBelow, upward } from "./passing.ts";
+import type { PutOff } from "./put-off.ts";
+import type { RetainedCopies } from "./retained-copies.ts";
 import type { Wire } from "./wire.ts";
 
 /** Messages of QoS 1 and 2 that are under way to the other broker at a time. */
@@ -17,6 +19,8 @@ const UNDER_WAY_MAX = 100;
  * throw it away. Mosquitto has 20 where nothing else is set, others 10.
  */
 const UNDER_WAY_UNTOLD = 10;
+/** After a message was put off, what is under way has so long to be acknowledged before the connection ends. */
+const SETTLE_MS_MAX = 5_000;
 /** Of packet identifiers for SUBSCRIBE: the last, since the core counts from the first. */
 const LAST_IDENTIFIER = 65_535;
 
@@ -44,6 +48,7 @@ export interface RelayTools {
   retains: boolean;
   copies: RetainedCopies;
   suspects: Suspects;
+  putOff: Readonly<Record<"up" | "down", PutOff>>;
 }
 
 export interface RelayEvents {
@@ -74,6 +79,9 @@ export class Relay {
   private readonly lowered = new Set<number>();
   private isWireFull = false;
   private isHeldBack = false;
+  /** Why this connection is about to end: a message has to come again. */
+  private puttingOff: string | undefined;
+  private settling: NodeJS.Timeout | undefined;
   private readonly maximumQos: number;
   private isOpen = false;
   private isDrained = false;
@@ -101,6 +109,11 @@ export class Relay {
     this.link.onRoom = () => wire.resume();
     this.outbox = new Outbox(tools.suspects, {
       send: (packet) => {
+        if (packet.qos > 0 && this.puttingOff !== undefined) {
+          // It comes again in the next connection.
+          tools.putOff.up.unsent(packet.packetIdentifier);
+          return;
+        }
         tools.traffic.sent++;
         if (packet.qos > 0) this.underWay.set(packet.packetIdentifier, packet.topicName);
         this.send(packet);
@@ -162,6 +175,7 @@ export class Relay {
       case PacketType.PUBCOMP:
         this.underWay.delete(packet.packetIdentifier);
         this.feed({ ...packet, reasonCode: 0, properties: {} });
+        this.lookWhetherSettled();
         break;
       default:
         this.events.onPacket(packet);
@@ -176,7 +190,10 @@ export class Relay {
   /** What is not acknowledged stays with the core. */
   stop(): void {
     this.isOver = true;
+    clearTimeout(this.settling);
     this.outbox.stop();
+    this.tools.putOff.up.ended();
+    this.tools.putOff.down.ended();
     this.link.abandon();
   }
 
@@ -199,7 +216,7 @@ export class Relay {
   }
 
   private regulate(): void {
-    this.link.crowded = this.isWireFull || this.isHeldBack;
+    this.link.crowded = this.isWireFull || this.isHeldBack || this.puttingOff !== undefined;
   }
 
   private onCorePacket(packet: Packet): void {
@@ -222,12 +239,40 @@ export class Relay {
         break;
       case PacketType.PUBACK:
       case PacketType.PUBREC:
+        if (this.isPutOff("down", packet.packetIdentifier, packet.reasonCode)) this.putOff("this broker");
+        else this.send({ ...packet, properties: {} } as Packet);
+        break;
       case PacketType.PUBCOMP:
-        this.send({ ...packet, properties: {} } as Packet);
+        this.send({ ...packet, properties: {} });
         break;
       default:
         break;
     }
+  }
+
+  /** Whether that message, which may have been answered so, is to come again. */
+  private isPutOff(way: "up" | "down", packetIdentifier: number, code: number): boolean {
+    const putOff = this.tools.putOff[way];
+    if (code === ReasonCode.QuotaExceeded && putOff.refuse(packetIdentifier)) return true;
+    putOff.settled(packetIdentifier);
+    return false;
+  }
+
+  /**
+   * A message has not been answered to where it comes from, where it stays: so it comes again in the next connection. What is
+   * under way is settled first, or it would come twice.
+   */
+  private putOff(who: string): void {
+    if (this.puttingOff !== undefined) return;
+    this.puttingOff = `${who} has no room for a message at present: ${reasonText(ReasonCode.QuotaExceeded)}`;
+    this.settling = setTimeout(() => this.fail(this.puttingOff!), SETTLE_MS_MAX);
+    this.regulate();
+    this.lookWhetherSettled();
+  }
+
+  private lookWhetherSettled(): void {
+    // Not from within what the core is just doing.
+    if (this.puttingOff !== undefined && this.underWay.size === 0) setImmediate(() => this.fail(this.puttingOff!));
   }
 
   /** Everything up to now has been handled. */
@@ -244,20 +289,8 @@ export class Relay {
     const { retainAvailable = 1, maximumPacketSize } = this.connack.properties;
     const { topicName, packetIdentifier } = publish;
     const qos = Math.min(publish.qos, this.maximumQos) as Qos;
-    const { topicAlias, subscriptionIdentifiers, ...properties } = publish.properties;
-    const { retain, dup, bytes, payloadStart, payloadEnd } = publish;
-    const identifier = qos === 0 ? 0 : packetIdentifier;
-    const packet = new Publish(
-      topicName,
-      qos,
-      retain,
-      dup && qos > 0,
-      identifier,
-      properties,
-      bytes,
-      payloadStart,
-      payloadEnd,
-    );
+    const { retain } = publish;
+    const packet = upward(publish, qos, this.tools.putOff.up.beginsAnew(packetIdentifier));
     if (retain) this.tools.copies.heard(topicName, publish.payload);
     if (retain && retainAvailable === 0) {
       this.drop(publish, "the other broker keeps no retained messages");
@@ -294,6 +327,12 @@ export class Relay {
     packetIdentifier: number,
     code: number,
   ): void {
+    if (this.isPutOff("up", packetIdentifier, code)) {
+      this.underWay.delete(packetIdentifier);
+      this.putOff("the other broker");
+      this.outbox.acknowledged(packetIdentifier);
+      return;
+    }
     const isRefused = code >= 0x80;
     if (isRefused) this.refused(this.underWay.get(packetIdentifier), reasonText(code));
     if (type === PacketType.PUBACK || isRefused) this.underWay.delete(packetIdentifier);
@@ -302,6 +341,7 @@ export class Relay {
     const wasLowered = type === PacketType.PUBACK && this.lowered.has(packetIdentifier);
     if (wasLowered) this.lowered.delete(packetIdentifier);
     this.answer(wasLowered ? PacketType.PUBREC : type, packetIdentifier, reasonCode);
+    this.lookWhetherSettled();
   }
 
   private answer(
@@ -315,7 +355,6 @@ export class Relay {
   private bringDown(publish: Publish): void {
     const { tools } = this;
     const { topicName, qos, packetIdentifier } = publish;
-    const { topicAlias, subscriptionIdentifiers, ...properties } = publish.properties;
     tools.traffic.received++;
     // The core would end our connection for what it does not take, again and again.
     const retain = publish.retain && tools.retains;
@@ -324,19 +363,7 @@ export class Relay {
       this.acknowledgeDown(qos, packetIdentifier);
       return;
     }
-    if (retain) properties.userProperties = [...(properties.userProperties ?? []), COPY_MARK];
-    const { dup, bytes, payloadStart, payloadEnd } = publish;
-    const packet = new Publish(
-      topicName,
-      isLowered ? 0 : qos,
-      retain,
-      dup && !isLowered,
-      isLowered ? 0 : packetIdentifier,
-      properties,
-      bytes,
-      payloadStart,
-      payloadEnd,
-    );
+    const packet = downward(publish, isLowered ? 0 : qos, retain);
     const objection = this.objectionTo(packet);
     if (objection === undefined) {
       this.feed(packet);
@@ -365,13 +392,4 @@ export class Relay {
     const type = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC;
     this.send({ type, packetIdentifier, reasonCode: 0, properties: {} } as Packet);
   }
-}
-
-/** How often the levels of the prefix stand in the topic. */
-function timesBelow(prefix: string, topicName: string): number {
-  let times = 0;
-  for (let at = topicName.indexOf(prefix); at !== -1; at = topicName.indexOf(prefix, at + 1)) {
-    if (at === 0 || topicName[at - 1] === "/") times++;
-  }
-  return times;
 }

@@ -13,6 +13,7 @@ import { Notes } from "./notes.ts";
 import { openStream, read } from "./open-stream.ts";
 import { Suspects } from "./outbox.ts";
 import { prepareOwnSession, UPSTREAM_CLIENT_ID } from "./own-session.ts";
+import { PutOff } from "./put-off.ts";
 import { connectionText, disconnectText, refusalText } from "./refusals.ts";
 import { Relay, type Traffic } from "./relay.ts";
 import { COPY_MARK, RetainedCopies, type RetainedHere } from "./retained-copies.ts";
@@ -91,6 +92,7 @@ export class Upstream {
   private readonly backoff: Backoff;
   private readonly traffic: Traffic = { sent: 0, received: 0, refused: 0 };
   private readonly suspects = new Suspects();
+  private readonly putOff = { up: new PutOff(), down: new PutOff() };
   /** By which this broker would know its own CONNECT. */
   private readonly nonce = randomUUID();
   private attempt: Attempt | undefined;
@@ -338,6 +340,7 @@ export class Upstream {
         retains: tools.retains,
         copies,
         suspects: this.suspects,
+        putOff: this.putOff,
       },
       {
         onDrained: ready,
