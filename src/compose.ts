@@ -59,6 +59,7 @@ export async function composeBroker(
     log,
     listeners: () => broker.listeners,
     settingsOf: (name) => doors.settingsOf(name),
+    isOpenToAll: () => auth.anonymous === "all",
   });
   const upstream = await upstreamOf(settings, log, clock, () => broker);
   const broker: RunningBroker = new RunningBroker({

@@ -34,11 +34,13 @@ export interface DiscoveryTools {
   listeners: () => readonly { name: string; url: string }[];
   /** How the listener of that name is set up; undefined for one that is none of MQTT's. */
   settingsOf: (name: string) => ListenerSettings | undefined;
+  /** Whether anybody may come without a user name, as the configuration says now. */
+  isOpenToAll: () => boolean;
 }
 
 /** Tells the local network what listens here, as long as it does. */
 export class Discovery implements Companion {
-  private readonly settings: Pick<Settings, "mdns" | "auth">;
+  private readonly settings: Pick<Settings, "mdns">;
   private readonly tools: DiscoveryTools;
   private readonly advertisement: Advertisement;
   private readonly name: string;
@@ -47,7 +49,7 @@ export class Discovery implements Companion {
   private timer: NodeJS.Timeout | undefined;
   private ended: Promise<void> | undefined;
 
-  constructor(settings: Pick<Settings, "mdns" | "auth">, tools: DiscoveryTools) {
+  constructor(settings: Pick<Settings, "mdns">, tools: DiscoveryTools) {
     const { provider, name } = settings.mdns;
     this.settings = settings;
     this.tools = tools;
@@ -127,8 +129,7 @@ export class Discovery implements Companion {
 
   /** How clients show who they are; undefined where that depends on who they are. `methods`: what counts; default: all. */
   private authOf(methods: readonly AuthMethod[] | undefined): string[] | undefined {
-    const isAnonymous = this.settings.auth.anonymous === "all";
-    if (isAnonymous && (methods === undefined || methods.includes("anonymous"))) return ["anonymous"];
+    if (this.tools.isOpenToAll() && (methods === undefined || methods.includes("anonymous"))) return ["anonymous"];
     const words = new Set(methods?.map((method) => AUTH_WORDS[method]));
     const known = [...words].filter((word) => word !== undefined);
     return known.length > 0 && known.length === words.size ? known : undefined;

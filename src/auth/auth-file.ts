@@ -70,6 +70,11 @@ export class AuthFile extends AuthAccess {
     return this.inUse;
   }
 
+  /** From where the configuration lets in clients without a user name; undefined: as the file says. */
+  get anonymous(): AnonymousFrom {
+    return this.source.anonymous;
+  }
+
   /**
    * Reads the file for the first time and begins to follow it. Resolves when its rules hold, or what stands for them; rejects
    * only when it was started before.

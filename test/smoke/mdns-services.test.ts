@@ -17,6 +17,8 @@ const WEB = "_mqtt-ws._tcp";
 const SENSORS = "_mqtt-sn._udp";
 /** Longer than our own responder takes to its first question. */
 const STARTING_MS = 500;
+/** Longer than until a change is told. */
+const LOOK_MS = 1_500;
 
 const TCP = { name: "tcp", type: "tcp", port: 1883 };
 const OWN = { name: "own", type: "tcp", host: "127.0.0.1", port: 1999 };
@@ -141,6 +143,21 @@ suite("what the whole program tells of by mDNS", { concurrency: true }, () => {
     const withNext = await sensor.browse(TLS).seen(named("Edge", TLS), "TLS");
     const fp = await fingerprintOf(context, "next");
     assert.equal(facts(withNext), `txtvers=1 proto=3.1.1,5 tls=1 fp=${fp}`);
+    assert.deepEqual([(await broker.stop()).code, broker.stderr], [0, ""]);
+  });
+
+  test("who is let in without a user name, as that changes in the configuration", async (context) => {
+    const { edge, sensor } = await edgeAndSensor(context);
+    const common = { mdns: { provider: "bonjour", name: "Edge" }, listeners: [TCP] };
+    configure(edge, common);
+    const broker = edge.broker();
+    await broker.line(/^Found by mDNS/);
+    const seen = async (): Promise<string> => facts(await sensor.browse(MQTT).seen(named("Edge", MQTT), "Edge"));
+    assert.equal(await seen(), "txtvers=1 proto=3.1.1,5 tls=0");
+    configure(edge, { ...common, auth: { allowAnonymous: true } });
+    await broker.line("Changed in the configuration, in force from now on: auth.allowAnonymous");
+    await sleep(LOOK_MS);
+    assert.equal(await seen(), "txtvers=1 proto=3.1.1,5 tls=0 auth=anonymous");
     assert.deepEqual([(await broker.stop()).code, broker.stderr], [0, ""]);
   });
 
