@@ -1,15 +1,17 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { VERSION } from "../src/version.ts";
 import { ARCHITECTURES, type Architecture, hostArchitecture } from "./architecture.ts";
 import { type BuildFacts, bundle } from "./bundle.ts";
+import { copyrightFile } from "./deb/copyright.ts";
 import { buildDeb } from "./deb.ts";
 import { makeExecutable } from "./executable.ts";
 import { demandSize, EXECUTABLE_MB_MAX } from "./sizes.ts";
 
 /**
- * `npm run package [-- x64|arm64|all] [--executable-only]`: the executables, and the Debian packages of them, in `build/`.
+ * `npm run package [-- x64|arm64|all] [--executable-only]`: the executables, and the Debian packages of them, in `build/`,
+ * where `copyright` is what has to go along with an executable.
  * Without a word for this machine's architecture.
  */
 const ROOT = join(import.meta.dirname, "..");
@@ -31,6 +33,7 @@ async function main(words: readonly string[]): Promise<void> {
   // The last part is in the paths of stack traces, and by them V8's compile cache knows a file again.
   const bundled = join(made, "mqtt-broker");
   try {
+    writeFileSync(join(BUILD, "copyright"), copyrightFile(ROOT));
     const files = await bundle(bundled, buildFacts());
     for (const architecture of wanted) {
       const to = join(BUILD, `mqtt-broker-linux-${architecture}`);

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ARCHITECTURES } from "../../packaging/architecture.ts";
+import { copyrightFile } from "../../packaging/deb/copyright.ts";
 import { emptyFolder, runCommand, startCommand } from "../smoke/program.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -58,7 +59,12 @@ test("nothing is fetched while it is built", () => {
 test("what is copied is what npm run package makes, for each architecture", () => {
   assert.match(only("ARG"), /^ARCHITECTURE=x64$/);
   // No option: Debian 12's Docker knows none that sets a mode, unless BuildKit is asked for.
-  assert.equal(only("COPY"), "mqtt-broker-linux-$" + "{ARCHITECTURE} /usr/bin/mqtt-broker");
+  const copies = INSTRUCTIONS.filter(({ name }) => name === "COPY").map(({ text }) => text);
+  assert.deepEqual(copies, [
+    "mqtt-broker-linux-$" + "{ARCHITECTURE} /usr/bin/mqtt-broker",
+    "copyright /usr/share/doc/mqtt-broker/copyright",
+  ]);
+  assert.equal(readFileSync(join(ROOT, "build/copyright"), "utf8"), copyrightFile(ROOT), "npm run package makes it");
   for (const architecture of ARCHITECTURES) {
     const path = `build/mqtt-broker-linux-${architecture}`;
     assert.ok(existsSync(join(ROOT, path)), `${path} is missing: npm run package -- all makes it`);
@@ -66,7 +72,7 @@ test("what is copied is what npm run package makes, for each architecture", () =
   }
   // All else in the folder that is sent to Docker is left out.
   const sent = readFileSync(join(FOLDER, "Dockerfile.dockerignore"), "utf8").replace(/^#.*\n/gm, "");
-  assert.equal(sent, "*\n!mqtt-broker-linux-*\n");
+  assert.equal(sent, "*\n!mqtt-broker-linux-*\n!copyright\n");
 });
 
 test("the broker is no root, the first process, and ended by SIGTERM", () => {
