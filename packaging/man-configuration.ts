@@ -17,9 +17,7 @@ export function renderConfigurationPage(version: string, built: Date): string {
     ".SH KEYS",
     ...OPTION_GROUPS.flatMap(groupToRoff),
     ".SS limits",
-    ...[...PUBLIC_LIMITS].flatMap(([name, { type, default: value, reason }]) =>
-      entry(`limits.${name}`, `${reason} [default: ${formatValue(type, value)}; ${describeRange(type)}]`),
-    ),
+    ...limitsToRoff("limits."),
     ".SH FILES",
     ...entry("/etc/mqtt-broker/mqtt-broker.json5", "The file of the service."),
     ...entry(
@@ -30,6 +28,13 @@ export function renderConfigurationPage(version: string, built: Date): string {
     ".BR mqtt\\-broker (1)",
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** The limits, with `prefix` before their names. */
+export function limitsToRoff(prefix: string): string[] {
+  return [...PUBLIC_LIMITS].flatMap(([name, { type, default: value, reason }]) =>
+    entry(`${prefix}${name}`, `${reason} [default: ${formatValue(type, value)}; ${describeRange(type)}]`),
+  );
 }
 
 function groupToRoff(group: (typeof OPTION_GROUPS)[number]): string[] {

@@ -13,8 +13,7 @@ import { OPTION_GROUPS, OPTIONS } from "../src/cli/options.ts";
 import { passwdHelp } from "../src/cli/passwd-options.ts";
 import { REHEARSAL_HELP } from "../src/cli/rehearse.ts";
 import { storeHelp } from "../src/cli/store.ts";
-import { PUBLIC_LIMITS } from "../src/config/limit-names.ts";
-import { describeRange, formatValue } from "../src/config/value.ts";
+import { limitsToRoff } from "./man-configuration.ts";
 import { entry, escapeRoff, helpToRoff, paragraph, titleLine, verbatim } from "./roff.ts";
 
 /** The help of each command that has options of its own; `run` and `check` have those of the table. */
@@ -78,10 +77,7 @@ function groupToRoff(group: (typeof OPTION_GROUPS)[number]): string[] {
   const options = OPTIONS.filter((option) => option.group === group);
   const lines = [`.SS ${escapeRoff(group)}`, ...options.flatMap((option) => entry(usage(option), description(option)))];
   if (group !== "Limits") return lines;
-  const limits = [...PUBLIC_LIMITS].flatMap(([name, { type, default: value, reason }]) =>
-    entry(name, `${reason} [default: ${formatValue(type, value)}; ${describeRange(type)}]`),
-  );
-  return [...lines, ...paragraph("The limits are:"), ...limits];
+  return [...lines, ...paragraph("The limits are:"), ...limitsToRoff("")];
 }
 
 function authCommands(): string {
@@ -119,7 +115,7 @@ const SIGNALS: Readonly<Record<string, string>> = {
 
 const EXIT_CODES: Readonly<Record<string, string>> = {
   "0": "Stopped as it was asked to.",
-  "1": "Failed to start or while it ran.",
+  "1": "Failed to start or while it ran, or what it wrote on standard output was lost: the disk is full.",
   "2": "A mistake in the options or in the configuration, before anything was opened.",
 };
 

@@ -16,6 +16,8 @@ const CONTRACTS = [
   "store",
   "batch",
   "records",
+  "message-record",
+  "queue-record",
   "limits",
   "options",
   "counters",

@@ -8,16 +8,24 @@ set -eu
 flags="--mount --pid --fork --propagation private"
 inside='mount -t proc proc /proc && exec "$@"'
 
-if [ "$(uname -m)" = aarch64 ] || [ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]; then
+fail() {
+  echo "Programs for ARM64 do not run here: $1" >&2
+  exit 1
+}
+
+[ "$(id -u)" = 0 ] || fail "run this as root"
+registered=/proc/sys/fs/binfmt_misc/qemu-aarch64
+# With the flag F the kernel holds qemu-user open itself: without it each root would need a copy of it.
+if [ "$(uname -m)" = aarch64 ] ||
+  { grep -qx enabled "$registered" && grep -q '^flags: .*F' "$registered"; } 2>/dev/null; then
   # shellcheck disable=SC2086
   exec unshare $flags sh -c "$inside" room "$@"
 fi
 handler=/usr/lib/binfmt.d/qemu-aarch64.conf
-[ -e "$handler" ] || {
-  echo "Programs for ARM64 do not run here: apt-get install qemu-user-static" >&2
-  exit 1
-}
-inside="mount -t proc proc /proc && mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc &&
+[ -e "$handler" ] || fail "apt-get install qemu-user-static"
+needed="Linux 6.7 registers qemu-user for a room alone; on an older one do it for the machine: apt-get install binfmt-support"
+inside="mount -t proc proc /proc &&
+  { mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc || { echo '$needed' >&2; exit 1; }; } &&
   cat $handler >/proc/sys/fs/binfmt_misc/register && exec \"\$@\""
 gate=$(mktemp -d)
 trap 'rm -rf "$gate"' EXIT

@@ -65,8 +65,8 @@ export function baseTree(folder: string): string {
   return file;
 }
 
-/** The one that this machine uses. Throws when it uses none. */
-function debianMirror(): string {
+/** Where apt has Debian's packages from on this machine. Throws Error when it has them from nowhere. */
+export function debianMirror(): string {
   const listed = runTool("apt-get", ["indextargets", "--format", "$(REPO_URI) $(ORIGIN) $(LABEL)"]);
   const found = listed.split("\n").find((line) => line.endsWith(" Debian Debian"));
   if (found !== undefined) return found.split(" ")[0]!.replace(/\/$/, "");

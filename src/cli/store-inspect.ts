@@ -1,8 +1,8 @@
+import { decodeMessage } from "../core/message-record.ts";
+import { decodeQueueHead } from "../core/queue-record.ts";
 import {
   type ClockRecord,
   decodeClock,
-  decodeMessage,
-  decodeQueueHead,
   decodeSession,
   decodeSubscription,
   IDENTIFIERS_PER_SESSION,

@@ -1,7 +1,8 @@
 import { PacketType, type Qos } from "../codec/constants.ts";
 import { NO_PROPERTIES, type PublishProperties, type Will } from "../codec/packet.ts";
 import { type PropertiesAt, type PropertiesPlace, propertiesAt, WILL } from "../codec/property-table.ts";
-import type { MessageRecord, QueueRecord } from "../core/records.ts";
+import type { MessageRecord } from "../core/message-record.ts";
+import type { QueueRecord } from "../core/queue-record.ts";
 import { isTopicFilter, isTopicName } from "../topic/name.ts";
 import { bytesToJson, type Fields, isText, type JsonObject, timeToJson } from "./store-line.ts";
 

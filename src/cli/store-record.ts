@@ -1,20 +1,16 @@
 import type { ProtocolVersion } from "../codec/constants.ts";
 import type { RetainHandling } from "../codec/packet.ts";
+import { decodeMessage, encodeMessage, type MessageRecord } from "../core/message-record.ts";
+import { decodeQueued, encodeQueued, QueueForm } from "../core/queue-record.ts";
 import {
   decodeClock,
-  decodeMessage,
-  decodeQueued,
   decodeSession,
   decodeSubscription,
   encodeClock,
-  encodeMessage,
-  encodeQueued,
   encodeSession,
   encodeSubscription,
   IDENTIFIERS_PER_SESSION,
-  type MessageRecord,
   nameBytes,
-  QueueForm,
 } from "../core/records.ts";
 import { STORE_KEY_MAX, STORE_TABLES, Table } from "../core/store.ts";
 import { isTopicFilter } from "../topic/name.ts";

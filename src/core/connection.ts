@@ -20,6 +20,7 @@ import type { Broker } from "./broker.ts";
 import type { Budget } from "./budget.ts";
 import { Client } from "./client.ts";
 import { refuseConnection, refuseMalformedConnect } from "./connack.ts";
+import { checkDeadlines, scheduleDeadline, scheduleEnd } from "./connection-deadlines.ts";
 import { allows, ConnectionState, refuseType } from "./connection-state.ts";
 import type { Timed } from "./deadlines.ts";
 import { dispatch, receive } from "./dispatch.ts";
@@ -46,7 +47,7 @@ const LAST_ROUTE_TARGETS_MAX = 16;
 /** Why a connection ended that simply ended. */
 export const CLOSED_BY_CLIENT = "closed by the client";
 
-/** One network connection: takes its bytes apart, tells its client when it may, keeps its deadlines, and ends it properly. */
+/** One network connection: takes its bytes apart, tells its client when it may, and ends it properly. */
 export class Connection implements GatewayHandler, FrameSink, Timed, DurableWaiter {
   heapIndex = -1;
   dueMs = 0;
@@ -116,10 +117,11 @@ export class Connection implements GatewayHandler, FrameSink, Timed, DurableWait
   asleep = false;
   /** Though asleep, it is sent what was kept. */
   awake = false;
-  private stalledSinceMs = 0;
-  private stalledAtBytes = 0;
+  /** Since when the peer has taken nothing, and what it had taken by then; 0: nothing waits for it. */
+  stalledSinceMs = 0;
+  stalledAtBytes = 0;
   /** When its right to be here ends, as that of a token does. */
-  private endsAtMs = Number.POSITIVE_INFINITY;
+  endsAtMs = Number.POSITIVE_INFINITY;
 
   constructor(broker: Broker, link: Link, entrance: Entrance, terms: Terms) {
     this.broker = broker;
@@ -288,51 +290,12 @@ export class Connection implements GatewayHandler, FrameSink, Timed, DurableWait
     this.state = ConnectionState.Connected;
     this.splitter.packetBytesMax = this.terms.packetBytesMax;
     this.splitter.version = this.protocolVersion;
-    this.scheduleEnd();
-    this.scheduleKeepAlive();
-  }
-
-  /** A message could not be sent at once: from now on the peer has linkStall to take something. */
-  watchStall(): void {
-    if (this.stalledSinceMs !== 0 || !this.link.blocked) return;
-    const { broker } = this;
-    this.stalledSinceMs = broker.nowMs;
-    this.stalledAtBytes = this.link.takenBytes;
-    const dueMs = broker.nowMs + broker.limits.linkStallMs;
-    if (this.heapIndex === -1 || dueMs < this.dueMs) broker.deadlines.set(this, dueMs);
+    scheduleEnd(this);
+    scheduleDeadline(this);
   }
 
   onDue(nowMs: number): void {
-    if (this.state === ConnectionState.Closed) {
-      this.link.destroy();
-      return;
-    }
-    if (this.state !== ConnectionState.Connected) {
-      this.broker.counters.connectionsRefused++;
-      const opening = this.state === ConnectionState.Opening;
-      this.close(opening ? "the store did not answer in time" : "no complete CONNECT in time", undefined);
-      this.link.destroy();
-      return;
-    }
-    if (nowMs >= this.endsAtMs) {
-      this.scheduleEnd();
-      if (nowMs >= this.endsAtMs) {
-        this.disconnect(ReasonCode.NotAuthorized, "its right to be here has expired");
-        return;
-      }
-    }
-    if (this.isStalled(nowMs)) {
-      this.close("takes no output", undefined);
-      this.link.destroy();
-      return;
-    }
-    const keepAliveOver = this.keepAliveMs > 0 && nowMs >= this.lastReceivedMs + this.keepAliveMs;
-    // While we don't read because the peer doesn't, silence is not its fault: the stall above decides.
-    if (keepAliveOver && !this.readingPaused && !this.held) {
-      this.disconnect(ReasonCode.KeepAliveTimeout, "no packet within one and a half times the Keep Alive");
-      return;
-    }
-    this.scheduleKeepAlive();
+    checkDeadlines(this, nowMs);
   }
 
   /** Ends the connection for a reason of the broker's: 5.0 clients are told, 3.x ones see it close. */
@@ -393,40 +356,5 @@ export class Connection implements GatewayHandler, FrameSink, Timed, DurableWait
     this.parked ??= new Parked();
     this.broker.archive!.journal.await(this);
     return this.parked;
-  }
-
-  private isStalled(nowMs: number): boolean {
-    if (this.stalledSinceMs === 0) return false;
-    if (!this.link.blocked) {
-      this.stalledSinceMs = 0;
-      return false;
-    }
-    if (this.link.takenBytes !== this.stalledAtBytes) {
-      this.stalledSinceMs = nowMs;
-      this.stalledAtBytes = this.link.takenBytes;
-      return false;
-    }
-    return nowMs - this.stalledSinceMs >= this.broker.limits.linkStallMs;
-  }
-
-  /** By the wall clock, which may have been set since it was last asked. */
-  private scheduleEnd(): void {
-    const { expiresMs } = this.client.identity ?? {};
-    if (expiresMs === undefined) return;
-    this.endsAtMs = this.broker.nowMs + expiresMs - this.broker.world.clock.wallMs();
-  }
-
-  private scheduleKeepAlive(): void {
-    const { deadlines, limits, nowMs } = this.broker;
-    let dueMs = Number.POSITIVE_INFINITY;
-    if (this.keepAliveMs > 0) {
-      // Not before a moment from now: with paused reading the deadline is in the past.
-      dueMs = Math.max(this.lastReceivedMs + this.keepAliveMs, nowMs + 1000);
-      if (this.lastReceivedMs + this.keepAliveMs > nowMs) dueMs = this.lastReceivedMs + this.keepAliveMs;
-    }
-    if (this.stalledSinceMs !== 0) dueMs = Math.min(dueMs, this.stalledSinceMs + limits.linkStallMs);
-    dueMs = Math.min(dueMs, this.endsAtMs);
-    if (dueMs === Number.POSITIVE_INFINITY) deadlines.cancel(this);
-    else deadlines.set(this, dueMs);
   }
 }

@@ -3,6 +3,7 @@ import { ReasonCode } from "../codec/reason.ts";
 import type { Archive } from "./archive.ts";
 import type { Broker } from "./broker.ts";
 import type { Connection } from "./connection.ts";
+import { watchStall } from "./connection-deadlines.ts";
 import type { DropReason } from "./counters.ts";
 import { handOver } from "./hand-over.ts";
 import { Inflight } from "./inflight.ts";
@@ -123,7 +124,7 @@ export class Delivery implements DurableWaiter {
     if (queued !== undefined) this.pumpQueued(connection, queued);
     if (this.backlogs !== undefined) sendBacklogs(this, this.backlogs, connection);
     // What is left waits for a peer that may never take anything again.
-    if (!connection.writable) connection.watchStall();
+    if (!connection.writable) watchStall(connection);
   }
 
   /** What a QoS 2 message waited for is on disk. */
@@ -192,7 +193,7 @@ export class Delivery implements DurableWaiter {
     subscriptionIdentifiers: readonly number[] | undefined,
   ): void {
     if (!connection.writable) {
-      connection.watchStall();
+      watchStall(connection);
       this.dropped(message, "slowReader");
       return;
     }
@@ -378,7 +379,7 @@ export class Delivery implements DurableWaiter {
     if (qos === 2 && archive !== undefined) this.awaitDurable(outgoing.batch);
     if (connection.writable && queued.isLow) this.readOn(queued);
     // A slow reader may never ask for more; a quick one pumps when it has drained or acknowledged.
-    connection.watchStall();
+    watchStall(connection);
   }
 
   waitingMessages(): WaitingMessages {

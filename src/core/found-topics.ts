@@ -1,7 +1,7 @@
 import { decodeUtf8 } from "../codec/text.ts";
 import type { BatchReader } from "./batch.ts";
 import { type KeepLast, Place } from "./keep-last.ts";
-import { hasQueueExtras, QueueForm, type QueueHead } from "./records.ts";
+import { hasQueueExtras, QueueForm, type QueueHead } from "./queue-record.ts";
 import type { Session } from "./session.ts";
 
 /** A queue record whose topic stands in the record of its message. */

@@ -4,19 +4,16 @@ import { BatchReader } from "./batch.ts";
 import type { Broker } from "./broker.ts";
 import { Client, NO_PEER } from "./client.ts";
 import { FoundTopics } from "./found-topics.ts";
+import { decodeMessage } from "./message-record.ts";
 import { messageOfRecord, understood } from "./queue-reader.ts";
+import { decodeQueueHead, QUEUE_HEAD_BYTES, QueueForm, SLOTS_PER_BLOCK } from "./queue-record.ts";
 import {
   type ClockRecord,
   decodeClock,
-  decodeMessage,
-  decodeQueueHead,
   decodeSession,
   decodeSubscription,
   IDENTIFIERS_PER_SESSION,
-  QUEUE_HEAD_BYTES,
-  QueueForm,
   type SessionRecord,
-  SLOTS_PER_BLOCK,
 } from "./records.ts";
 import { restoreTail } from "./recovery.ts";
 import { NEVER_EXPIRES, Session } from "./session.ts";

@@ -3,21 +3,17 @@ import { decodeUtf8 } from "../codec/text.ts";
 import { BatchReader } from "./batch.ts";
 import type { Broker } from "./broker.ts";
 import { Message } from "./message.ts";
-import { Outgoing, OutgoingState } from "./outgoing.ts";
 import {
   decodeMessage,
-  decodeQueueExtras,
-  decodeQueueHead,
   type MessageRecord,
   messageExpiresAtMs,
   messagePayloadAt,
   messageProperties,
   messageQos,
   messageRetain,
-  QueueForm,
-  queueExtrasEnd,
-  SLOTS_PER_BLOCK,
-} from "./records.ts";
+} from "./message-record.ts";
+import { Outgoing, OutgoingState } from "./outgoing.ts";
+import { decodeQueueExtras, decodeQueueHead, QueueForm, queueExtrasEnd, SLOTS_PER_BLOCK } from "./queue-record.ts";
 import { STORE_TABLES, type StoreTable, Table } from "./store.ts";
 import type { Tail } from "./tail.ts";
 

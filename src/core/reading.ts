@@ -1,4 +1,5 @@
 import type { Connection } from "./connection.ts";
+import { watchStall } from "./connection-deadlines.ts";
 import { ConnectionState } from "./connection-state.ts";
 
 // When a connection is read from and when it is not: while it waits for an answer (`waits`), is above a rate (`held`),
@@ -87,7 +88,7 @@ function limitAnswers(connection: Connection): void {
   if (link.pendingBytes < connection.broker.limits.linkPendingBytes + ANSWER_BYTES_MAX) return;
   connection.readingPaused = true;
   link.pauseReading();
-  connection.watchStall();
+  watchStall(connection);
 }
 
 /** Stops reading from those who publish while the store cannot keep up. */

@@ -3,8 +3,8 @@ import { NO_PROPERTIES } from "../codec/packet.ts";
 import { encodePublishProperties } from "../codec/publish.ts";
 import { BATCH_HEAD_BYTES, type Batch } from "./batch.ts";
 import type { Message } from "./message.ts";
+import { MESSAGE_HEAD_BYTES, writeMessageHead } from "./message-record.ts";
 import { topicBytesOf } from "./publish-writer.ts";
-import { MESSAGE_HEAD_BYTES, writeMessageHead } from "./records.ts";
 import type { Table } from "./store.ts";
 
 // Records written straight into a batch: messages are copied once, from where they were received.

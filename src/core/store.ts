@@ -1,6 +1,7 @@
 /**
  * What the broker needs of a store: it keeps bytes under integer keys, and knows no MQTT. What the bytes mean is
- * records.ts's business, when they are written journal.ts's. Every store passes test/store/suite.ts.
+ * the business of records.ts, message-record.ts and queue-record.ts, when they are written journal.ts's. Every store passes
+ * test/store/suite.ts.
  */
 
 /**

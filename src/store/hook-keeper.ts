@@ -9,15 +9,9 @@ import {
 } from "../codec/packet.ts";
 import { Client, NO_PEER } from "../core/client.ts";
 import type { SysInfo } from "../core/counters.ts";
-import {
-  decodeMessage,
-  decodeQueued,
-  decodeSession,
-  decodeSubscription,
-  type MessageRecord,
-  QueueForm,
-  type QueueRecord,
-} from "../core/records.ts";
+import { decodeMessage, type MessageRecord } from "../core/message-record.ts";
+import { decodeQueued, QueueForm, type QueueRecord } from "../core/queue-record.ts";
+import { decodeSession, decodeSubscription } from "../core/records.ts";
 import { type StoreLoss, Table } from "../core/store.ts";
 import type { HookOperations } from "./hook-operations.ts";
 import { recordsOfHooks } from "./hook-records.ts";

@@ -1,15 +1,8 @@
 import { NO_PROPERTIES, type PublishProperties, RetainHandling } from "../codec/packet.ts";
 import type { Hook } from "../core/hooks.ts";
-import {
-  encodeMessage,
-  encodeQueued,
-  encodeSession,
-  encodeSubscription,
-  type MessageRecord,
-  nameBytes,
-  QueueForm,
-  SLOTS_PER_BLOCK,
-} from "../core/records.ts";
+import { encodeMessage, type MessageRecord } from "../core/message-record.ts";
+import { encodeQueued, QueueForm, SLOTS_PER_BLOCK } from "../core/queue-record.ts";
+import { encodeSession, encodeSubscription, nameBytes } from "../core/records.ts";
 import { type StoreLoss, type StoreTable, Table } from "../core/store.ts";
 import { isShared, isTopicFilter, isTopicName, parseShared } from "../topic/name.ts";
 import type { HookOperations } from "./hook-operations.ts";

@@ -1,6 +1,6 @@
 import { decodeUtf8 } from "../codec/text.ts";
 import { BATCH_HEAD_BYTES, BatchOp, BatchReader } from "../core/batch.ts";
-import type { MessageRecord } from "../core/records.ts";
+import type { MessageRecord } from "../core/message-record.ts";
 import { type StoreLoss, Table } from "../core/store.ts";
 import { firstPut, joined, type Keeper, outcomesOf, putOf } from "./keeper.ts";
 import { NamePages } from "./name-pages.ts";

@@ -1,11 +1,5 @@
-import {
-  decodeMessage,
-  decodeSession,
-  decodeSubscription,
-  type MessageRecord,
-  type SessionRecord,
-  type SubscriptionRecord,
-} from "../core/records.ts";
+import { decodeMessage, type MessageRecord } from "../core/message-record.ts";
+import { decodeSession, decodeSubscription, type SessionRecord, type SubscriptionRecord } from "../core/records.ts";
 import { firstPut, joined } from "./keeper.ts";
 import type { OperationsSession } from "./nine-operations.ts";
 

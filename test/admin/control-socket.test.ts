@@ -11,6 +11,7 @@ import { controlPath, controlPathsToAsk } from "../../src/admin/control-path.ts"
 import { ControlSocket } from "../../src/admin/control-socket.ts";
 import { type OperationParts, operations } from "../../src/admin/operations.ts";
 import type { Log } from "../../src/core/ports.ts";
+import { logTo } from "../support/log-to.ts";
 
 function folder(context: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), "mqtt-broker-control-"));
@@ -20,15 +21,9 @@ function folder(context: TestContext): string {
 
 function listening(): { log: Log; lines: string[] } {
   const lines: string[] = [];
-  const at = (level: string) => (message: string) => void lines.push(`${level}: ${message}`);
-  const log: Log = {
-    enabled: () => true,
-    error: at("error"),
-    warn: at("warn"),
-    info: at("info"),
-    debug: () => {},
-    trace: at("trace"),
-  };
+  const log = logTo((level, message) => {
+    if (level !== "debug") lines.push(`${level}: ${message}`);
+  });
   return { log, lines };
 }
 

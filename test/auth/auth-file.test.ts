@@ -9,7 +9,7 @@ import type { AnonymousFrom } from "../../src/auth/login/attempt.ts";
 import { Login } from "../../src/auth/login.ts";
 import type { Connect } from "../../src/codec/packet.ts";
 import { Client } from "../../src/core/client.ts";
-import type { LogFields } from "../../src/core/ports.ts";
+import { logTo } from "../support/log-to.ts";
 
 function rules(topic: string, more = ""): string {
   return `{
@@ -38,20 +38,13 @@ class Scene {
   ) {
     this.folder = mkdtempSync(join(tmpdir(), "mqtt-broker-auth-"));
     const books = new BookMaker(() => Date.now());
-    const add = (level: string) => (message: string, fields?: LogFields, below?: readonly string[]) => {
+    const log = logTo((level, message, fields, below) => {
       const isPlain = below !== undefined || fields === undefined;
       this.lines.push(`${level} ${message}${isPlain ? "" : ` ${JSON.stringify(fields)}`}`);
       for (const line of below ?? []) this.lines.push(`${level} ${line}`);
-    };
+    });
     this.file = new AuthFile(this.source(candidates, anonymous), {
-      log: {
-        enabled: () => true,
-        error: add("error"),
-        warn: add("warn"),
-        info: add("info"),
-        debug: add("debug"),
-        trace: add("trace"),
-      },
+      log,
       watch: (paths, changed) => {
         this.watched = paths;
         this.watching++;

@@ -1,26 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { countErrors, logProblems } from "../../src/auth/log-problems.ts";
-import type { Log } from "../../src/core/ports.ts";
 import type { Problem } from "../../src/text/problem.ts";
+import { logTo } from "../support/log-to.ts";
 
 const PROBLEM: Problem = { severity: "error", file: "a.json5", line: 2, column: 3, message: "Odd" };
 
 /** What is logged, as [level, message, fields, lines below]. */
 function logged(problems: readonly Problem[]): unknown[][] {
   const calls: unknown[][] = [];
-  const add =
-    (level: string) =>
-    (...call: unknown[]) =>
-      void calls.push([level, ...call]);
-  const log: Log = {
-    enabled: () => true,
-    error: add("error"),
-    warn: add("warn"),
-    info: add("info"),
-    debug: add("debug"),
-    trace: add("trace"),
-  };
+  const log = logTo((...call) => void calls.push(call));
   logProblems(log, problems);
   return calls;
 }

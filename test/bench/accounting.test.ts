@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startBroker } from "../support/broker-under-test.ts";
+import { freePort } from "../support/free-port.ts";
 import { compileGenerator, runGenerator, type Stage } from "./generator.ts";
-import { freePort, type Started, start, stop, untilListening } from "./processes.ts";
+import { type Started, start, stop, untilListening } from "./processes.ts";
 
 const NO_FAULTS = { lost: 0, duplicated: 0, reordered: 0, misrouted: 0, refused: 0, unacknowledged: 0, stalls: 0 };
 

@@ -2,10 +2,10 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../support/free-port.ts";
 import { type Door, type Identities, mosquittoLines, ourWords, sinkWords, type Way } from "./doors.ts";
 import {
   BROKER_CORE,
-  freePort,
   handlesUserSignal,
   residentBytes,
   type Started,

@@ -78,6 +78,7 @@ suite("away from the other broker", { concurrency: 4 }, () => {
     await connected(ours);
     await until(() => other.lines(/Received PUBLISH from mqtt-sn-\S+ \(.*'t'/).length === 1, "the first message");
     await subscribe(device, "cmd");
+    await until(() => other.lines(/Sending SUBACK to mqtt-sn-/).length === 1, "SUBACK");
     await other.stop();
     const sys = await watch(context, ours.port, "$SYS/broker/mqtt-sn/upstream/+");
     for (const number of [1, 2, 3, 4]) await publishSafely(device, "t", `${number}`, 10 + number);

@@ -1,13 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
 import { UdpDevice } from "../gateway/mqttsn/udp-device.ts";
 import { emptyFolder, type Lifetime, type Running, type StartOptions, startProgram } from "../smoke/program.ts";
+import { freePort } from "../support/free-port.ts";
 
 /** Only failures wait so long. */
 const WAIT_MS_MAX = 10_000;
@@ -181,13 +181,4 @@ export async function until(
     if (performance.now() - startedMs < WAIT_MS_MAX) continue;
     throw new Error(`Time is up without ${typeof expected === "string" ? expected : expected()}`);
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }

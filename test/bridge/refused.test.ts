@@ -5,17 +5,8 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { emptyFolder, runCommand } from "../smoke/program.ts";
-import {
-  connected,
-  freePort,
-  joinDevice,
-  OtherBroker,
-  publishSafely,
-  startOurs,
-  subscribe,
-  until,
-  watch,
-} from "./kit.ts";
+import { freePort } from "../support/free-port.ts";
+import { connected, joinDevice, OtherBroker, publishSafely, startOurs, subscribe, until, watch } from "./kit.ts";
 
 suite("refused", { concurrency: 4 }, () => {
   test("a wrong password is said once with what to do, not hammered, and read again when it is corrected", async (context) => {

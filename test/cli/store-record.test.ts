@@ -2,16 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LineError } from "../../src/cli/store-line.ts";
 import { describeRecord, readRecord, type StoredRecord } from "../../src/cli/store-record.ts";
-import {
-  encodeClock,
-  encodeMessage,
-  encodeQueued,
-  encodeSession,
-  encodeSubscription,
-  QueueForm,
-  type QueueRecord,
-  type SessionRecord,
-} from "../../src/core/records.ts";
+import { encodeMessage } from "../../src/core/message-record.ts";
+import { encodeQueued, QueueForm, type QueueRecord } from "../../src/core/queue-record.ts";
+import { encodeClock, encodeSession, encodeSubscription, type SessionRecord } from "../../src/core/records.ts";
 import { Table } from "../../src/core/store.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -107,6 +107,10 @@ const GROUPS = "is no multicast group of IPv4: those are 224.0.0.0 to 239.255.25
 for (const [options, ...expected] of [
   ["--mqtt-sn-port=x", '--mqtt-sn-port needs a whole number from 0 to 65,535, not "x"'],
   ["--mqtt-sn-port=65536", '--mqtt-sn-port needs a whole number from 0 to 65,535, not "65536"'],
+  ...["plant/+", "plant/#", "plant/"].map((prefix): [string, string] => [
+    `--mqtt-sn-state-prefix=${prefix}`,
+    `--mqtt-sn-state-prefix: ${JSON.stringify(prefix)} is no beginning of a topic: it needs a name without + and #, and no / at its end`,
+  ]),
   ["--mqtt-sn-gateway-id=0", '--mqtt-sn-gateway-id needs a whole number from 1 to 255, not "0"'],
   ["--mqtt-sn-gateway-id=256", '--mqtt-sn-gateway-id needs a whole number from 1 to 255, not "256"'],
   [

@@ -3,23 +3,23 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { ProtocolVersion, Qos } from "../../src/codec/constants.ts";
 import type { PublishProperties, RetainHandling } from "../../src/codec/packet.ts";
+import { decodeMessage, encodeMessage, type MessageRecord } from "../../src/core/message-record.ts";
 import {
-  decodeClock,
-  decodeMessage,
   decodeQueued,
   decodeQueueHead,
-  decodeSession,
-  decodeSubscription,
-  encodeClock,
-  encodeMessage,
   encodeQueued,
-  encodeSession,
-  encodeSubscription,
-  type MessageRecord,
-  nameBytes,
   QUEUE_HEAD_BYTES,
   QueueForm,
   type QueueRecord,
+} from "../../src/core/queue-record.ts";
+import {
+  decodeClock,
+  decodeSession,
+  decodeSubscription,
+  encodeClock,
+  encodeSession,
+  encodeSubscription,
+  nameBytes,
 } from "../../src/core/records.ts";
 
 /** Any text that a packet may carry. */

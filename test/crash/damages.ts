@@ -138,7 +138,7 @@ function flipSession(folder: string): void {
   const database = new DatabaseSync(path);
   const { key } = database.prepare("SELECT max(key) AS key FROM queue").get() as { key: number };
   const { value } = database.prepare("SELECT value FROM queue WHERE key = ?").get(key) as { value: Uint8Array };
-  // Its number begins there, see src/core/records.ts.
+  // Its number begins there, see src/core/queue-record.ts.
   value[8]! ^= 4;
   database.prepare("UPDATE queue SET value = ? WHERE key = ?").run(value, key);
   database.close();

@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
+import { freePort } from "../support/free-port.ts";
 
 const TOUR = join(import.meta.dirname, "../../examples/serial/tour.sh");
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 test("examples/serial: the firmware's node speaks with the broker over a pty, sleeps, and hears of a set-point", async () => {
   const port = await freePort();

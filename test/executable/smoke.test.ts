@@ -8,16 +8,14 @@ import { before, suite, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { demandSize } from "../../packaging/sizes.ts";
 import { VERSION } from "../../src/version.ts";
-import { PtyFolder, until } from "../device/serial/pty.ts";
+import { PtyFolder } from "../device/serial/pty.ts";
 import { emptyFolder, runCommand, runProgram, startBroker, startProgram } from "../smoke/program.ts";
+import { searchGateway } from "../support/search-gateway.ts";
 import { type Built, buildExecutable } from "./executable.ts";
 
 const STARTS = 5;
 /** On an idle machine of ours it is under 250 ms; others, and busy ones, are slower. */
 const START_MS_MAX = 4_000;
-/** MQTT-SN 1.2, section 5.4.2: SEARCHGW with radius 0, and the GWINFO that answers it: gateway 1. */
-const SEARCH_GATEWAY = Buffer.from("030100", "hex");
-const GATEWAY_INFO = "030201";
 
 let built: Built;
 before((context) => {
@@ -81,8 +79,7 @@ suite("the executable", { concurrency: 1 }, () => {
     const words = ["--tcp-port", "0", "--serial", `${lines.at("ttyUSB0")}:115200,framing=raw`];
     const { program } = await startBroker(context, words, { env, program: [built.file] });
     await program.line("Serial line open");
-    pty.write(SEARCH_GATEWAY);
-    await until(() => pty.sent.toString("hex").includes(GATEWAY_INFO), "GWINFO on the line");
+    await searchGateway(pty);
     assert.deepEqual(readdirSync(folder), []);
     assert.match(readFileSync(`/proc/${program.pid}/maps`, "utf8"), /\/serialport\.node \(deleted\)$/m);
   });

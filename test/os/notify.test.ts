@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { hostArchitecture } from "../../packaging/architecture.ts";
 import { compileNative } from "../../packaging/native.ts";
-import type { Log, LogFields } from "../../src/core/ports.ts";
+import type { Log } from "../../src/core/ports.ts";
 import { loadDatagrams } from "../../src/os/datagram.ts";
 import { monotonicUsec, type Notifier, openNotifier, watchdogMs } from "../../src/os/notify.ts";
 import { emptyFolder } from "../smoke/program.ts";
 import { receiveDatagrams } from "../support/datagrams.ts";
+import { logTo } from "../support/log-to.ts";
 
 before(() => {
   compileNative(hostArchitecture());
@@ -17,17 +18,9 @@ before(() => {
 
 function logOf(): { log: Log; lines: string[] } {
   const lines: string[] = [];
-  const line = (level: string) => (message: string, fields?: LogFields) => {
+  const log = logTo((level, message, fields) => {
     lines.push(`${level} ${message}${fields?.reason === undefined ? "" : ` (${fields.reason})`}`);
-  };
-  const log: Log = {
-    enabled: () => true,
-    error: line("error"),
-    warn: line("warn"),
-    info: line("info"),
-    debug: line("debug"),
-    trace: line("trace"),
-  };
+  });
   return { log, lines };
 }
 

@@ -12,12 +12,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { ARM64_ROOM, debianMirror } from "../../device/image/base-tree.ts";
 import type { Architecture } from "../../packaging/architecture.ts";
 import { DEBIAN_NAMES, hostArchitecture } from "../../packaging/architecture.ts";
 import { runTool } from "../../packaging/run-tool.ts";
 import type { Lifetime } from "../smoke/program.ts";
-import { debianMirror, debianTree } from "./debian-tree.ts";
-import { foreignWords } from "./foreign-programs.ts";
+import { debianTree } from "./debian-tree.ts";
 
 const RELEASE = "bookworm";
 
@@ -26,6 +26,9 @@ const PACKAGES = ["systemd", "libstdc++6"];
 
 /** Of this machine's devices, those that programs need. */
 const DEVICES = ["null", "zero", "full", "random", "urandom"];
+
+/** In the room a command has processes and mounts of its own, and with these words nothing else of the machine either. */
+export const ALONE = ["unshare", "--net", "--ipc", "--uts"];
 
 const ENTER = `
 root=$1; shift
@@ -57,12 +60,10 @@ export class DebianChroot {
 
   /** Runs a command in it to its end, as root, without a network. */
   run(...words: readonly string[]): Outcome {
-    const [command, ...before] = foreignWords();
     const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8", DEBIAN_FRONTEND: "noninteractive" };
     // As the first process of its namespace: with it all others end.
     const bounded = ["timeout", "--kill-after=5", String(RUN_SECONDS_MAX), "sh", "-ec", ENTER, "sh", this.root];
-    const all = [...before, ...bounded, ...words];
-    const { status, stdout, stderr } = spawnSync(command, all, {
+    const { status, stdout, stderr } = spawnSync(ARM64_ROOM, [...ALONE, ...bounded, ...words], {
       encoding: "utf8",
       env: { ...env, MQTT_BROKER_MDNS: "off" },
       stdio: ["ignore", "pipe", "pipe"],
@@ -121,14 +122,10 @@ function foreignTree(architecture: Architecture): string {
   mkdirSync(dirname(folder), { recursive: true });
   const made = `${folder}.${process.pid}`;
   try {
-    // In a namespace of users no device can be made; they are mounted where a command runs.
+    // In the room's namespace of users no device can be made; they are mounted where a command runs.
     const words = ["--mode=root", "--skip=check/qemu,output/mknod", "--variant=minbase", "--format=directory"];
     const what = [`--architectures=${name}`, `--include=${PACKAGES.join(",")}`, RELEASE, made, debianMirror()];
-    const [command, ...before] = [...foreignWords(), "mmdebstrap", "--quiet", ...words, ...what] as [
-      string,
-      ...string[],
-    ];
-    runTool(command, before);
+    runTool(ARM64_ROOM, ["mmdebstrap", "--quiet", ...words, ...what]);
     renameSync(made, folder);
   } finally {
     rmSync(made, { recursive: true, force: true });

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { runDebianTool, runTool } from "../../packaging/run-tool.ts";
+import { debianMirror } from "../../device/image/base-tree.ts";
+import { runDebianTool } from "../../packaging/run-tool.ts";
 
 const CACHE = join(import.meta.dirname, "../../build/trees");
 
@@ -29,13 +30,4 @@ export function debianTree(release: string, packages: readonly string[]): string
     rmSync(made, { recursive: true, force: true });
   }
   return folder;
-}
-
-/** The place of Debian's packages that apt is told of here; those of updates have names with a hyphen. */
-export function debianMirror(): string {
-  const lines = runTool("apt-get", ["indextargets", "--format", "$(CODENAME) $(SITE)", "Created-By: Packages"]);
-  const found = /^[a-z]+ (\S+)$/m.exec(lines)?.[1];
-  if (found === undefined)
-    throw new Error("apt has no place to fetch Debian's packages from: see /etc/apt/sources.list");
-  return found;
 }

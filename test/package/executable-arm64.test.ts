@@ -3,15 +3,13 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { hostArchitecture } from "../../packaging/architecture.ts";
-import { PtyFolder, until } from "../device/serial/pty.ts";
+import { PtyFolder } from "../device/serial/pty.ts";
 import { executablePath } from "../executable/executable.ts";
 import { startBroker } from "../smoke/program.ts";
 import { CertificateFolder } from "../support/certificates.ts";
+import { searchGateway } from "../support/search-gateway.ts";
 
 const LIBRARIES = "/usr/aarch64-linux-gnu";
-/** MQTT-SN 1.2, section 5.4.2: SEARCHGW with radius 0, and the GWINFO that answers it: gateway 1. */
-const SEARCH_GATEWAY = Buffer.from("030100", "hex");
-const GATEWAY_INFO = "030201";
 
 function emulator(): readonly string[] {
   if (hostArchitecture() === "arm64") return [];
@@ -38,7 +36,6 @@ test("the executable for arm64 serves QUIC and a serial line", async (context) =
   const { program } = await startBroker(context, words, { program: [...emulator(), file] });
   await program.line(/^Listening on quic:/);
   await program.line("Serial line open");
-  pty.write(SEARCH_GATEWAY);
-  await until(() => pty.sent.toString("hex").includes(GATEWAY_INFO), "GWINFO on the line", 20_000);
+  await searchGateway(pty, 20_000);
   assert.equal((await program.stop()).code, 0);
 });

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { suite, test } from "node:test";
+import { ARM64_ROOM } from "../../device/image/base-tree.ts";
 import { ARCHITECTURES } from "../../packaging/architecture.ts";
 import { executablePath } from "../executable/executable.ts";
 import { runCommand } from "../smoke/program.ts";
-import { DebianChroot } from "./debian-chroot.ts";
-import { foreignWords } from "./foreign-programs.ts";
+import { ALONE, DebianChroot } from "./debian-chroot.ts";
 
 /**
  * The broker runs in the chroot, mosquitto's clients beside it on the same loopback interface, which nobody else has.
@@ -57,9 +57,8 @@ suite("in a Debian without Node.js", { concurrency: 1 }, () => {
       assert.ok(existsSync(file), `${file} is missing: npm run package -- all --executable-only makes it`);
       const chroot = new DebianChroot(context, architecture);
       const name = chroot.bring(file).replace("/tmp/", "");
-      const [command, ...before] = foreignWords();
-      const words = [...before, "timeout", "--kill-after=5", "240", "sh", "-c", STORY, "sh", chroot.root, name];
-      const { stdout, stderr } = await runCommand(context, command, words);
+      const words = [...ALONE, "timeout", "--kill-after=5", "240", "sh", "-c", STORY, "sh", chroot.root, name];
+      const { stdout, stderr } = await runCommand(context, ARM64_ROOM, words);
       assert.equal(stdout, EXPECTED, stderr);
       assert.match(chroot.read("/tmp/log"), /Listening on tcp:\/\/\[::\]:1883/);
     });

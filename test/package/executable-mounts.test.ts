@@ -4,11 +4,12 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, suite, type TestContext, test } from "node:test";
 import { hostArchitecture } from "../../packaging/architecture.ts";
-import { PtyFolder, until } from "../device/serial/pty.ts";
+import { type Pty, PtyFolder } from "../device/serial/pty.ts";
 import { executablePath } from "../executable/executable.ts";
 import { type Running, startProgram } from "../smoke/program.ts";
 import { CertificateFolder } from "../support/certificates.ts";
 import { connect } from "../support/raw-client.ts";
+import { searchGateway } from "../support/search-gateway.ts";
 
 /**
  * In a namespace of its own: nothing can be written but in places that are mounted noexec, and in the folder that is given,
@@ -23,9 +24,6 @@ mount -o remount,bind,ro /
 exec "$@"
 `;
 const BUILD = join(import.meta.dirname, "../../build");
-/** MQTT-SN 1.2, section 5.4.2: SEARCHGW with radius 0, and the GWINFO that answers it: gateway 1. */
-const SEARCH_GATEWAY = Buffer.from("030100", "hex");
-const GATEWAY_INFO = "030201";
 
 let folder: string;
 const certificates = new CertificateFolder();
@@ -41,13 +39,16 @@ after(() => {
 });
 
 /** With a QUIC listener and a serial line, both of which need add-ons. `options`: of the only folder that is not noexec. */
-async function start(context: TestContext, options: string, device: string): Promise<Running> {
+async function start(context: TestContext, options: string): Promise<{ program: Running; pty: Pty }> {
+  const lines = new PtyFolder();
+  context.after(() => lines.close());
+  const pty = await lines.plug("ttyUSB0");
   const data = mkdtempSync(join(folder, "data-"));
   for (const name of ["server.crt", "server.key"]) copyFileSync(certificates.file(name), join(data, name));
   const key = ["--server-crt", join(data, "server.crt"), "--server-key", join(data, "server.key")];
   const program = startProgram(
     context,
-    ["--tcp-port", "0", "--quic-port", "0", ...key, "--data-dir", data, "--serial", `${device}:115200,framing=raw`],
+    ["--tcp-port", "0", "--quic-port", "0", ...key, "--data-dir", data, "--serial", `${pty.device}:115200,framing=raw`],
     {
       cwd: "/",
       before: ["unshare", "--mount", "--propagation", "private", "sh", "-ec", MOUNTS, "sh", data, options],
@@ -55,7 +56,7 @@ async function start(context: TestContext, options: string, device: string): Pro
     },
   );
   await program.line(/^Listening on tcp:/);
-  return program;
+  return { program, pty };
 }
 
 async function assertServes(program: Running): Promise<void> {
@@ -67,22 +68,15 @@ async function assertServes(program: Running): Promise<void> {
 
 suite("with a read-only root, and /tmp, /run and /dev/shm mounted noexec", { concurrency: 1 }, () => {
   test("one folder that is not noexec, that of the data, is enough for serial lines and QUIC", async (context) => {
-    const lines = new PtyFolder();
-    context.after(() => lines.close());
-    const pty = await lines.plug("ttyUSB0");
-    const program = await start(context, "exec", pty.device);
+    const { program, pty } = await start(context, "exec");
     await assertServes(program);
     await program.line(/^Listening on quic:/);
     await program.line("Serial line open");
-    pty.write(SEARCH_GATEWAY);
-    await until(() => pty.sent.toString("hex").includes(GATEWAY_INFO), "GWINFO on the line");
+    await searchGateway(pty);
   });
 
   test("without one it serves, and only they say why they don't", async (context) => {
-    const lines = new PtyFolder();
-    context.after(() => lines.close());
-    const pty = await lines.plug("ttyUSB0");
-    const program = await start(context, "noexec", pty.device);
+    const { program } = await start(context, "noexec");
     await assertServes(program);
     const why = (name: string) =>
       new RegExp(

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { runTool } from "../../packaging/run-tool.ts";
+import { freePort } from "../support/free-port.ts";
 
 /** The boot partition of the image begins here. */
 const BOOT_OFFSET = "@@4M";
@@ -30,9 +31,9 @@ export class ImageMachine {
   private readonly serial = join(this.folder, "screen");
 
   constructor(image: string) {
-    command("cp", ["--sparse=always", image, this.card]);
-    command("truncate", ["--size=2G", this.card]);
-    command("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", this.key]);
+    runTool("cp", ["--sparse=always", image, this.card]);
+    runTool("truncate", ["--size=2G", this.card]);
+    runTool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", this.key]);
   }
 
   /** What the machine has written on its screen since its last start. */
@@ -48,20 +49,20 @@ export class ImageMachine {
   /** While the machine is off. */
   writeToBoot(name: string, text: string): void {
     writeFileSync(join(this.folder, name), text);
-    command("mcopy", ["-o", "-i", `${this.card}${BOOT_OFFSET}`, join(this.folder, name), `::/${name}`]);
+    runTool("mcopy", ["-o", "-i", `${this.card}${BOOT_OFFSET}`, join(this.folder, name), `::/${name}`]);
   }
 
   readFromBoot(name: string): string {
-    return command("mtype", ["-i", `${this.card}${BOOT_OFFSET}`, `::/${name}`]);
+    return runTool("mtype", ["-i", `${this.card}${BOOT_OFFSET}`, `::/${name}`]);
   }
 
   /** As the Pi's firmware does: kernel, initramfs and command line come from the boot partition. */
   async start(): Promise<void> {
-    const names = command("mdir", ["-b", "-i", `${this.card}${BOOT_OFFSET}`, "::/"]).split("\n");
+    const names = runTool("mdir", ["-b", "-i", `${this.card}${BOOT_OFFSET}`, "::/"]).split("\n");
     const copied = ["vmlinuz", "initrd.img"].map((kind) => {
       const name = names.find((one) => one.startsWith(`::/${kind}`));
       if (name === undefined) throw new Error(`The boot partition has no ${kind}: ${names.join(" ")}`);
-      command("mcopy", ["-o", "-i", `${this.card}${BOOT_OFFSET}`, name, join(this.folder, kind)]);
+      runTool("mcopy", ["-o", "-i", `${this.card}${BOOT_OFFSET}`, name, join(this.folder, kind)]);
       return join(this.folder, kind);
     });
     [this.mqttPort, this.sshPort] = [await freePort(), await freePort()];
@@ -172,19 +173,4 @@ export class ImageMachine {
     const words = ["BatchMode=yes", ...options].flatMap((option) => ["-o", option]);
     return ["-F", "none", "-i", this.key, "-p", String(this.sshPort), ...words, "root@127.0.0.1"];
   }
-}
-
-function command(name: string, words: readonly string[]): string {
-  const { status, error, stdout, stderr } = spawnSync(name, words, { encoding: "utf8" });
-  if (status !== 0) throw new Error(`${name} ${words.join(" ")}: ${error?.message ?? stderr}`);
-  return stdout;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -3,14 +3,9 @@ import { suite, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { NO_PROPERTIES } from "../../src/codec/packet.ts";
 import { BATCH_HEAD_BYTES, Batch } from "../../src/core/batch.ts";
-import {
-  encodeMessage,
-  encodeQueued,
-  encodeSession,
-  encodeSubscription,
-  nameBytes,
-  QueueForm,
-} from "../../src/core/records.ts";
+import { encodeMessage } from "../../src/core/message-record.ts";
+import { encodeQueued, QueueForm } from "../../src/core/queue-record.ts";
+import { encodeSession, encodeSubscription, nameBytes } from "../../src/core/records.ts";
 import { STORE_KEY_MAX, STORE_TABLES, type Store, type StoreEvents, Table } from "../../src/core/store.ts";
 import { MemoryStore } from "../../src/store/memory.ts";
 import type { NineOperations } from "../../src/store/nine-operations.ts";

@@ -1,4 +1,4 @@
-import { chownSync, existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, lchownSync, lstatSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { StoreLoss } from "../../core/store.ts";
 import { Refusal } from "./failure.ts";
@@ -9,14 +9,15 @@ import { STORE_FILE } from "./schema.ts";
 import { StoreFile } from "./store-file.ts";
 
 /** Work on a folder's store that no broker may use meanwhile: `action` holds the lock that brokers hold. */
-export async function withoutBroker<T>(folder: string, action: (path: string) => T | Promise<T>): Promise<T> {
-  const lock = new FolderLock(folder);
-  try {
-    return await action(join(folder, STORE_FILE));
-  } finally {
-    giveToOwner(folder);
-    lock.release();
-  }
+export function withoutBroker<T>(folder: string, action: (path: string) => T | Promise<T>): Promise<T> {
+  return asOwner(folder, async () => {
+    const lock = new FolderLock(folder);
+    try {
+      return await action(join(folder, STORE_FILE));
+    } finally {
+      lock.release();
+    }
+  });
 }
 
 /** Throws for people when the folder has no store. */
@@ -50,9 +51,43 @@ export async function repairStore(
   });
 }
 
-/** Where an administrator has worked, the broker that owns the folder must be able to write. */
-function giveToOwner(folder: string): void {
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = statSync(folder);
-  for (const name of readdirSync(folder)) if (name.startsWith("mqtt-broker.")) chownSync(join(folder, name), uid, gid);
+/**
+ * Root works as the folder's owner: what it makes there the broker can use afterwards, and no link that the owner may have put
+ * there makes root write to, or give away, a file somewhere else.
+ */
+async function asOwner<T>(folder: string, action: () => Promise<T>): Promise<T> {
+  const owner = statSync(folder, { throwIfNoEntry: false });
+  if (process.getuid?.() !== 0 || owner === undefined || owner.uid === 0) return action();
+  const { uid, gid } = owner;
+  giveToOwner(folder, uid, gid);
+  const groups = process.getgroups!();
+  process.setgroups!([gid]);
+  process.setegid!(gid);
+  process.seteuid!(uid);
+  try {
+    demandReachable(folder, uid);
+    return await action();
+  } finally {
+    process.seteuid!(0);
+    process.setegid!(0);
+    process.setgroups!(groups);
+  }
+}
+
+/** What root has made there before, or put back from a backup. */
+function giveToOwner(folder: string, uid: number, gid: number): void {
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    if (name.startsWith("mqtt-broker.") && lstatSync(path).uid === 0) lchownSync(path, uid, gid);
+  }
+}
+
+function demandReachable(folder: string, uid: number): void {
+  try {
+    statSync(folder);
+  } catch {
+    throw new Refusal(
+      `${folder} belongs to the user ${uid}, who cannot get there: if it is a copy, make it root's by chown -R root ${folder}`,
+    );
+  }
 }

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -23,6 +22,7 @@ import { readText } from "../../../src/auth/reading/read-text.ts";
 import { RuleBook } from "../../../src/auth/rules/rule-book.ts";
 import { Client } from "../../../src/core/client.ts";
 import { formatProblem, hasErrors } from "../../../src/text/problem.ts";
+import { freePort } from "../../support/free-port.ts";
 
 const ACL = `# Everything that can stand there, in an order that is not the one in which it counts.
 topic read open/#
@@ -145,15 +145,6 @@ async function stopped(child: ChildProcess): Promise<void> {
   const ended = once(child, "close");
   child.kill("SIGKILL");
   await ended;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 const WHO = [undefined, ...USERS];

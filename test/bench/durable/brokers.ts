@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
+import { freePort } from "../../support/free-port.ts";
 import { COLLECTING, mosquitto, OUR_ENVIRONMENT } from "../brokers.ts";
-import { freePort, type Started, start, stop, untilListening } from "../processes.ts";
+import { type Started, start, stop, untilListening } from "../processes.ts";
 
 /**
  * Ours with its file store; ours in memory, which shows what the store costs; Mosquitto 2.1 with its persist-sqlite

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { allowAll, createBroker, TcpListener } from "../../../src/library.ts";
-import { freePort } from "../processes.ts";
+import { freePort } from "../../support/free-port.ts";
 import { untilServing } from "./serving.ts";
 
 test("serving is to be connected and to have read the retained message, and nothing less", async () => {

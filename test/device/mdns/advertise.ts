@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Advertisement, type MdnsMode } from "../../../device/mdns/choose.ts";
 import { type Listening, type Service, servicesOf } from "../../../device/mdns/services.ts";
-import type { Log } from "../../../src/core/ports.ts";
+import { logTo } from "../../support/log-to.ts";
 
 const [mode, name = "", listening = "[]", hasteMs] = process.argv.slice(2);
 
@@ -19,14 +19,7 @@ function services(text: string): Service[] {
   return servicesOf(JSON.parse(text) as Listening[], { name, id: "gw-1", version: "0.1" });
 }
 
-const log: Log = {
-  enabled: () => true,
-  error: (message, fields) => say("error", message, fields),
-  warn: (message, fields) => say("warn", message, fields),
-  info: (message, fields) => say("info", message, fields),
-  debug: (message, fields) => say("debug", message, fields),
-  trace: (message, fields) => say("trace", message, fields),
-};
+const log = logTo(say);
 
 const advertisement = new Advertisement({ mode: mode as MdnsMode, name, log });
 say("info", "starting");

@@ -1,19 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HeldStore } from "../../core/held-store.ts";
-import { Stage } from "../../core/stage.ts";
 import type { SnDevice } from "./device.ts";
-import { SnStage } from "./sn-stage.ts";
+import { onHeldDisk, SnStage } from "./sn-stage.ts";
 
 /** A device that has subscribed to `filter`, at a broker whose disk answers when `synced` is called. */
-async function onHeldDisk(filter: string, qos: 0 | 1 | 2 = 0) {
-  const store = new HeldStore();
-  const stage = new SnStage({}, await Stage.load(store));
+async function subscribed(filter: string, qos: 0 | 1 | 2 = 0) {
+  const { stage, synced: once } = await onHeldDisk();
   const synced = async (): Promise<void> => {
-    for (let turns = 0; turns < 3; turns++) {
-      store.sync();
-      await stage.settle();
-    }
+    for (let turns = 0; turns < 3; turns++) await once();
   };
   /** How often something seemed lost on the way, see `Route.retried`. */
   const lost = { count: 0 };
@@ -54,7 +48,7 @@ test("the same with QoS 2: PUBREC, and PUBCOMP when PUBREL was sent, come before
 });
 
 test("1.2 §6.9: while SUBACK is due, no message begins; what comes meanwhile follows it in order", async () => {
-  const { stage, device, synced } = await onHeldDisk("a");
+  const { stage, device, synced } = await subscribed("a");
   const messageId = device.subscribe("b", 1);
   for (const text of ["1", "2"]) stage.publish("a", text, 0);
   assert.deepEqual(device.lines(), []);
@@ -63,7 +57,7 @@ test("1.2 §6.9: while SUBACK is due, no message begins; what comes meanwhile fo
 });
 
 test("while UNSUBACK is due, no message begins", async () => {
-  const { stage, device, synced } = await onHeldDisk("a");
+  const { stage, device, synced } = await subscribed("a");
   device.subscribe("b");
   await synced();
   device.lines();
@@ -75,7 +69,7 @@ test("while UNSUBACK is due, no message begins", async () => {
 });
 
 test("while PUBCOMP is due, no message begins; between PUBREC and PUBREL the client is the one that is waited for", async () => {
-  const { stage, device, synced } = await onHeldDisk("a");
+  const { stage, device, synced } = await subscribed("a");
   device.register("up");
   device.publish("up", "x", { qos: 2, messageId: 7 });
   await synced();
@@ -89,7 +83,7 @@ test("while PUBCOMP is due, no message begins; between PUBREC and PUBREL the cli
 });
 
 test("while PUBACK is due, a message that another client publishes waits for it", async () => {
-  const { stage, device, synced } = await onHeldDisk("a");
+  const { stage, device, synced } = await subscribed("a");
   device.register("up");
   publishOnDisk(device, 7);
   stage.publish("a", "other", 0);
@@ -99,7 +93,7 @@ test("while PUBACK is due, a message that another client publishes waits for it"
 });
 
 test("after REGACK the message waits for the answer that is due; repetitions of what was begun do not", async () => {
-  const { stage, device, synced } = await onHeldDisk("#");
+  const { stage, device, synced } = await subscribed("#");
   device.answers = false;
   stage.publish("new", "x", 0);
   stage.advance(1_000);
@@ -115,7 +109,7 @@ test("after REGACK the message waits for the answer that is due; repetitions of 
 });
 
 test("an answer that does not come holds messages back for T_retry, and not longer when it is asked for again", async () => {
-  const { stage, device, synced, lost } = await onHeldDisk("a");
+  const { stage, device, synced, lost } = await subscribed("a");
   device.register("up");
   publishOnDisk(device, 7);
   stage.publish("a", "1", 0);
@@ -136,7 +130,7 @@ test("an answer that does not come holds messages back for T_retry, and not long
 });
 
 test("messages of QoS 0 that are held back do not pile up without end, and flow after the answer", async () => {
-  const { stage, device, synced } = await onHeldDisk("a");
+  const { stage, device, synced } = await subscribed("a");
   device.register("up");
   publishOnDisk(device, 7);
   device.lines();
@@ -152,7 +146,7 @@ test("messages of QoS 0 that are held back do not pile up without end, and flow 
 });
 
 test("a sleeper that publishes and wakes has its answer, then what was kept, then PINGRESP", async () => {
-  const { stage, device, synced } = await onHeldDisk("a", 1);
+  const { stage, device, synced } = await subscribed("a", 1);
   device.register("up");
   device.disconnect(100);
   stage.publish("a", "kept");
@@ -167,7 +161,7 @@ test("a sleeper that publishes and wakes has its answer, then what was kept, the
 });
 
 test("PINGRESP does not send a client to sleep whose answer is due, for T_retry at most", async () => {
-  const { stage, device, synced } = await onHeldDisk("a", 1);
+  const { stage, device, synced } = await subscribed("a", 1);
   device.register("up");
   device.disconnect(100);
   device.lines();

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HeldStore } from "../../core/held-store.ts";
-import { Stage } from "../../core/stage.ts";
 import type { SnDevice } from "./device.ts";
-import { SnStage } from "./sn-stage.ts";
+import { onHeldDisk, SnStage } from "./sn-stage.ts";
 
 /** What users of other gateways have reported of sleepers, with two nodes as they had: one sleeps, one publishes. */
 function scene(keepAliveSeconds = 60) {
@@ -113,12 +111,7 @@ test("a client that is heard of in its window is not lost there, however short i
 });
 
 test("a client that says goodbye in an open window hears no PINGRESP after it", async () => {
-  const store = new HeldStore();
-  const stage = new SnStage({}, await Stage.load(store));
-  const synced = async (): Promise<void> => {
-    store.sync();
-    await stage.settle();
-  };
+  const { stage, synced } = await onHeldDisk();
   const device = stage.device("s");
   device.connect();
   await synced();

@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Access } from "../../../src/core/access.ts";
 import type { GatewaySettings } from "../../../src/gateway/mqttsn/settings.ts";
-import { HeldStore } from "../../core/held-store.ts";
-import { Stage, type StageOptions } from "../../core/stage.ts";
+import type { StageOptions } from "../../core/stage.ts";
 import type { SnDevice } from "./device.ts";
-import { SnStage } from "./sn-stage.ts";
+import { onHeldDisk, SnStage } from "./sn-stage.ts";
 
 /** A device that subscribes to `filter` at QoS 2 and sleeps for 100 s; its numbers are known. */
 function asleep(
@@ -303,12 +302,7 @@ test("a client that fell asleep with all its places taken is not taken for one t
 });
 
 test("a window does not stay open for what the broker cannot hand over: PINGRESP after T_retry, the rest next time", async () => {
-  const store = new HeldStore();
-  const stage = new SnStage({}, await Stage.load(store));
-  const synced = async (): Promise<void> => {
-    store.sync();
-    await stage.settle();
-  };
+  const { stage, synced } = await onHeldDisk();
   const device = stage.device("s");
   device.connect();
   await synced();

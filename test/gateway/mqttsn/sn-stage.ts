@@ -1,6 +1,7 @@
 import { type GatewayWorld, SnGateway } from "../../../src/gateway/mqttsn/gateway.ts";
 import type { Route } from "../../../src/gateway/mqttsn/route.ts";
 import { DEFAULT_SETTINGS, type GatewaySettings } from "../../../src/gateway/mqttsn/settings.ts";
+import { HeldStore } from "../../core/held-store.ts";
 import { Stage, type StageOptions } from "../../core/stage.ts";
 import { SnDevice } from "./device.ts";
 
@@ -11,6 +12,17 @@ export interface Place {
   maxBytes?: number;
   /** What is told of the way, besides messages. */
   watch?: Pick<Route, "answered" | "retried">;
+}
+
+/** One whose disk takes nothing before `synced`. */
+export async function onHeldDisk(): Promise<{ stage: SnStage; synced(): Promise<void> }> {
+  const store = new HeldStore();
+  const stage = new SnStage({}, await Stage.load(store));
+  const synced = async (): Promise<void> => {
+    store.sync();
+    await stage.settle();
+  };
+  return { stage, synced };
 }
 
 /** A gateway in a broker whose clock moves only by `advance`, with MQTT clients and MQTT-SN devices without sockets. */

@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Access } from "../../../src/core/access.ts";
 import type { GatewaySettings } from "../../../src/gateway/mqttsn/settings.ts";
-import { HeldStore } from "../../core/held-store.ts";
 import type { TestPeer } from "../../core/peer.ts";
-import { Stage, type StageOptions } from "../../core/stage.ts";
+import type { StageOptions } from "../../core/stage.ts";
 import type { SnDevice } from "./device.ts";
-import { SnStage } from "./sn-stage.ts";
+import { onHeldDisk, SnStage } from "./sn-stage.ts";
 
 function scene(settings: Partial<GatewaySettings> = {}, options: StageOptions = {}) {
   const stage = new SnStage(settings, options);
@@ -249,12 +248,7 @@ test("a sender of QoS -1 that was refused is asked about again a minute later, h
 });
 
 test("SUBSCRIBE and PUBLISH that are repeated while the disk is awaited are taken and answered once", async () => {
-  const store = new HeldStore();
-  const stage = new SnStage({}, await Stage.load(store));
-  const synced = async (): Promise<void> => {
-    store.sync();
-    await stage.settle();
-  };
+  const { stage, synced } = await onHeldDisk();
   const device = stage.device("a");
   device.connect();
   await synced();
@@ -269,17 +263,14 @@ test("SUBSCRIBE and PUBLISH that are repeated while the disk is awaited are take
 });
 
 test("a client that subscribes to all its topics at once, as Paho's does, has each of them; sixteen at a time", async () => {
-  const store = new HeldStore();
-  const stage = new SnStage({}, await Stage.load(store));
+  const { stage, synced } = await onHeldDisk();
   const device = stage.device("a");
   device.connect();
-  store.sync();
-  await stage.settle();
+  await synced();
   device.lines();
   for (let count = 1; count <= 17; count++) device.subscribe(`t/${count}`);
   assert.deepEqual(device.lines(), ["SUBACK #17 qos0 code1"]);
-  store.sync();
-  await stage.settle();
+  await synced();
   assert.deepEqual(
     device.lines(),
     Array.from({ length: 16 }, (_, index) => `SUBACK #${index + 1} qos1 code0`),
@@ -289,7 +280,6 @@ test("a client that subscribes to all its topics at once, as Paho's does, has ea
     Array.from({ length: 16 }, (_, index) => `t/${index + 1}`),
   );
   device.subscribe("t/17", 1, 17);
-  store.sync();
-  await stage.settle();
+  await synced();
   assert.deepEqual(device.lines(), ["SUBACK #17 qos1 code0"]);
 });
