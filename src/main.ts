@@ -12,8 +12,7 @@ void main(process.argv.slice(2)).then((exitCode) => {
 /** Every command is loaded when it is asked for: the broker never pays for the clients. */
 async function main(argv: readonly string[]): Promise<number> {
   const line = parseCommandLine(argv, process.env);
-  // Who reads what is printed may leave before its end, as head does.
-  process.stdout.on("error", () => {});
+  watchOutput(line.command === "run");
   const io = { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, env: process.env };
   switch (line.command) {
     case "help":
@@ -54,6 +53,23 @@ async function main(argv: readonly string[]): Promise<number> {
     case "run":
       return runBroker(line);
   }
+}
+
+/**
+ * Who reads what is printed may leave before its end, as head does. What is lost otherwise, on a full disk say, is told, and
+ * makes 1 of the exit code 0; but a broker goes on without its log.
+ */
+function watchOutput(isBroker: boolean): void {
+  process.stderr.on("error", () => {});
+  let isLost = false;
+  process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+    if (isBroker || code === "EPIPE" || isLost) return;
+    isLost = true;
+    process.stderr.write(`Standard output could not be written, and is not complete: ${message}\n`);
+    process.once("exit", (exitCode) => {
+      if (exitCode === 0) process.exitCode = 1;
+    });
+  });
 }
 
 /** Exit 2 before anything is opened when the configuration has errors. */

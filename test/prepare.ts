@@ -3,12 +3,23 @@ import { existsSync } from "node:fs";
 
 /**
  * Before the tests: the Debian packages that they use. As root they are installed; anybody else is told the line to run.
- * What each is for: real clients to talk to the broker, another broker that it is a client of, Python's client for the example, a compiler for the Arduino one
+ * `packaging/node test/prepare.ts [package|image]`: those of `npm test`, `npm run package:test` or `npm run image:test`.
+ */
+interface Need {
+  debianPackage: string;
+  present: () => boolean;
+}
+
+const CLIENTS: Need = { debianPackage: "mosquitto-clients", present: () => runs("mosquitto_rr", ["--version"]) };
+const SSH: Need = { debianPackage: "openssh-client", present: () => runs("ssh", ["-V"]) };
+
+/**
+ * Real clients to talk to the broker, another broker that it is a client of, Python's client for the example, a compiler for the Arduino one
  * and, with OpenSSL's headers, for the bench's generator, certificates, a wrong clock, network namespaces, a terminal,
  * a browser, pairs of serial lines, another responder of mDNS, small disks, what speaks to systemd, keys for the image's settings.
  */
-const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
-  { debianPackage: "mosquitto-clients", present: () => runs("mosquitto_rr", ["--version"]) },
+const TESTS: readonly Need[] = [
+  CLIENTS,
   { debianPackage: "mosquitto", present: () => existsSync("/usr/sbin/mosquitto") },
   { debianPackage: "python3-paho-mqtt", present: () => runs("/usr/bin/python3", ["-c", "import paho.mqtt.client"]) },
   { debianPackage: "g++", present: () => runs("g++", ["--version"]) && runs("cc", ["--version"]) },
@@ -26,13 +37,61 @@ const NEEDS: readonly { debianPackage: string; present: () => boolean }[] = [
   { debianPackage: "dbus", present: () => runs("dbus-daemon", ["--version"]) },
   { debianPackage: "systemd", present: () => runs("systemd-notify", ["--version"]) },
   { debianPackage: "e2fsprogs", present: () => runs("mkfs.ext4", ["-V"]) },
-  { debianPackage: "openssh-client", present: () => runs("ssh", ["-V"]) },
+  SSH,
 ];
 
-const missing = NEEDS.filter(({ present }) => !present()).map(({ debianPackage }) => debianPackage);
-if (missing.length > 0) process.exitCode = install(missing);
+/** A machine for the image, what writes to its first partition, and who asks it from outside. */
+const IMAGE_TESTS: readonly Need[] = [
+  { debianPackage: "qemu-system-arm", present: () => runs("qemu-system-aarch64", ["--version"]) },
+  { debianPackage: "mtools", present: () => runs("mcopy", ["--version"]) },
+  CLIENTS,
+  SSH,
+];
 
-function install(packages: readonly string[]): number {
+const ARM64_LIBRARIES = "/usr/aarch64-linux-gnu/lib";
+
+/** Programs for ARM64 are made and run there by what is there anyway, and elsewhere with these. */
+const EMULATION: readonly Need[] = [
+  {
+    debianPackage: "qemu-user-static",
+    present: () => runs("qemu-aarch64-static", ["--version"]) && existsSync("/usr/lib/binfmt.d/qemu-aarch64.conf"),
+  },
+  { debianPackage: "gcc-aarch64-linux-gnu", present: () => runs("aarch64-linux-gnu-gcc", ["--version"]) },
+  { debianPackage: "libc6-dev-arm64-cross", present: () => existsSync(`${ARM64_LIBRARIES}/libc.a`) },
+  { debianPackage: "libc6-arm64-cross", present: () => existsSync(`${ARM64_LIBRARIES}/libc.so.6`) },
+  { debianPackage: "libstdc++6-arm64-cross", present: () => existsSync(`${ARM64_LIBRARIES}/libstdc++.so.6`) },
+];
+
+/**
+ * All of `npm test`, since its tests of the program are run on the executable, and of the image; trees of Debian, one that
+ * boots, Debian's own check of packages, and who shows the manual.
+ */
+const PACKAGE_TESTS: readonly Need[] = [
+  ...TESTS,
+  ...IMAGE_TESTS,
+  ...(process.arch === "arm64" ? [] : EMULATION),
+  { debianPackage: "mmdebstrap", present: () => runs("mmdebstrap", ["--version"]) },
+  { debianPackage: "systemd-container", present: () => runs("systemd-nspawn", ["--version"]) },
+  { debianPackage: "lintian", present: () => runs("lintian", ["--version"]) },
+  { debianPackage: "groff", present: () => runs("groff", ["--version"]) },
+  { debianPackage: "man-db", present: () => runs("man", ["--version"]) },
+];
+
+const LISTS: Readonly<Record<string, readonly Need[]>> = { package: PACKAGE_TESTS, image: IMAGE_TESTS };
+
+const [word] = process.argv.slice(2);
+const needs = word === undefined ? TESTS : LISTS[word];
+if (needs === undefined)
+  throw new Error(`Not understood: ${word}. It is test/prepare.ts [${Object.keys(LISTS).join("|")}]`);
+const missing = missingOf(needs);
+if (missing.length > 0) process.exitCode = install(missing, needs);
+
+/** Some are needed by two lists. */
+function missingOf(all: readonly Need[]): string[] {
+  return [...new Set(all)].filter(({ present }) => !present()).map(({ debianPackage }) => debianPackage);
+}
+
+function install(packages: readonly string[], all: readonly Need[]): number {
   const line = `apt-get install -y --no-install-recommends ${packages.join(" ")}`;
   if (process.getuid?.() !== 0) {
     console.error(`The tests need Debian packages that are not installed. Run this once:\n  sudo ${line}`);
@@ -46,7 +105,7 @@ function install(packages: readonly string[]): number {
     console.error(`${command} failed:\n${stdout}${stderr}`);
     return 1;
   }
-  const still = NEEDS.filter(({ present }) => !present()).map(({ debianPackage }) => debianPackage);
+  const still = missingOf(all);
   if (still.length === 0) return 0;
   console.error(`Still missing after ${line}: ${still.join(" ")}`);
   return 1;
