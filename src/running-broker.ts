@@ -97,6 +97,8 @@ export class RunningBroker {
   private readonly ways: Way[] = [];
   private state: "new" | "started" | "stopped" = "new";
   private stopped: Promise<void> | undefined;
+  private storeRefusal: string | undefined;
+  private isLoaded = false;
 
   constructor(parts: Parts) {
     this.log = parts.log;
@@ -287,6 +289,11 @@ export class RunningBroker {
     return this.core.sys.info();
   }
 
+  /** Why nothing outlives this process though a store was given; undefined when what is to be kept is kept. */
+  get unkept(): string | undefined {
+    return this.storeRefusal;
+  }
+
   /** What time it is at least, by what the store has kept of earlier runs: milliseconds since 1970, 0 for nothing. */
   get keptWallMs(): number {
     return this.core.archive?.keptWallMs ?? 0;
@@ -300,9 +307,11 @@ export class RunningBroker {
   private async load(): Promise<void> {
     try {
       await this.core.load();
+      this.isLoaded = true;
     } catch (error) {
       if (this.storeRequired || error instanceof StoreInUse) throw error;
-      this.log.error("Nothing outlives this process: the store cannot be used", { reason: (error as Error).message });
+      this.storeRefusal = (error as Error).message;
+      this.log.error("Nothing outlives this process: the store cannot be used", { reason: this.storeRefusal });
       this.core.serveFromMemory();
     }
   }
@@ -347,7 +356,8 @@ export class RunningBroker {
     await Promise.race([this.core.settled(), sleep(SETTLE_MS_MAX, undefined, { ref: false })]);
     this.core.stop();
     this.turn.flush();
-    await this.core.close();
+    // Stopped while the store was opened, which takes a minute when a damaged one is saved: there is nothing to be written yet.
+    if (this.isLoaded) await this.core.close();
     for (const companion of this.companions) await companion.stop();
     this.timer.close();
     this.core.hooks.notify("onStopped");

@@ -14,6 +14,9 @@ import { ServiceState } from "./service-state.ts";
 
 const STOP_MS_MAX = 4_500;
 
+/** A disk that takes longer than that may cost what was acknowledged without it. */
+const UNWRITTEN = `Stopped after ${STOP_MS_MAX / 1000} seconds though the disk has not taken everything yet: what came in last may be lost where store.durability is "batch" or "never"`;
+
 /**
  * Runs the broker until a signal ends it. `reread` loads the settings anew. Resolves with the exit code: 0 stopped as asked,
  * 1 failed to start.
@@ -60,6 +63,7 @@ export async function run(settings: Settings, reread: () => Promise<Loaded>): Pr
   service?.ready({
     clients: () => broker.info.clientsConnected,
     urls: () => broker.urls,
+    unkept: () => broker.unkept,
     problems: () => reloader.problems,
   });
   // What was read at the start may have been older than the signal.
@@ -101,10 +105,17 @@ function untilStopped({ composed: { broker, doors }, reloader, service, log, end
         ending.signal = signal;
         log.info(`Stopping on ${signal}`);
         service?.stopping();
-        // Whatever keeps the process alive after an orderly stop, a plugin's timer say, does so no longer than this.
-        setTimeout(() => process.exit(0), STOP_MS_MAX).unref();
+        let isWritten = false;
+        setTimeout(() => {
+          if (!isWritten) log.error(UNWRITTEN);
+          // Whatever else keeps the process alive after an orderly stop, a plugin's timer say, does so no longer than this.
+          process.exit(0);
+        }, STOP_MS_MAX).unref();
         doors.letGoOfGiven();
-        void broker.stop().then(() => resolve(0));
+        void broker.stop().then(() => {
+          isWritten = true;
+          resolve(0);
+        });
       },
       reload: () => void reloadTold(service, reloader, "SIGHUP"),
     });

@@ -16,6 +16,8 @@ const LISTENERS_MAX = 6;
 export interface ServiceFigures {
   clients(): number;
   urls(): readonly string[];
+  /** Why nothing outlives the process though it should; undefined: what is to be kept is kept. */
+  unkept(): string | undefined;
   /** Why what was read last of configuration, users and rules is not in force. */
   problems(): readonly Problem[];
 }
@@ -121,10 +123,12 @@ function every(ms: number, action: () => void): NodeJS.Timeout {
 export function statusOf(figures: ServiceFigures): string {
   const clients = figures.clients();
   const urls = figures.urls();
+  const unkept = figures.unkept();
   const [problem] = figures.problems().filter(({ severity }) => severity === "error");
   const wrong = problem === undefined ? "" : `Not in force: ${formatPlaced(problem, problem.message)}; `;
+  const lost = unkept === undefined ? "" : `Nothing is kept: ${unkept}; `;
   const where = urls.length > LISTENERS_MAX ? `${urls.length} listeners` : urls.join(", ");
-  return oneLine(`${wrong}${clients} client${clients === 1 ? "" : "s"} on ${where}`);
+  return oneLine(`${lost}${wrong}${clients} client${clients === 1 ? "" : "s"} on ${where}`);
 }
 
 /** A line feed would begin another assignment. */

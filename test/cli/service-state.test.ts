@@ -14,8 +14,18 @@ function make(t: TestContext, watchdogMs?: number) {
     told.push(assignments.join(" ").replace(/MONOTONIC_USEC=\d+/, "MONOTONIC_USEC=now"));
     return "done";
   });
-  const now = { clients: 0, urls: ["tcp://[::]:1883"], problems: [] as Problem[] };
-  const figures: ServiceFigures = { clients: () => now.clients, urls: () => now.urls, problems: () => now.problems };
+  const now = {
+    clients: 0,
+    urls: ["tcp://[::]:1883"],
+    unkept: undefined as string | undefined,
+    problems: [] as Problem[],
+  };
+  const figures: ServiceFigures = {
+    clients: () => now.clients,
+    urls: () => now.urls,
+    unkept: () => now.unkept,
+    problems: () => now.problems,
+  };
   const take = (): string[] => told.splice(0);
   /** Nothing is taken until what is returned is called. */
   const block = (): (() => Promise<void>) => {
@@ -186,13 +196,20 @@ describe("ServiceState of a broker that runs", () => {
 });
 
 describe("statusOf()", () => {
-  const status = (clients: number, urls: string[], problems: Problem[] = []): string =>
-    statusOf({ clients: () => clients, urls: () => urls, problems: () => problems });
+  const status = (clients: number, urls: string[], problems: Problem[] = [], unkept?: string): string =>
+    statusOf({ clients: () => clients, urls: () => urls, unkept: () => unkept, problems: () => problems });
 
   it("counts clients, and listeners when they are many", () => {
     assert.equal(status(1, ["tcp://[::]:1883"]), "1 client on tcp://[::]:1883");
     assert.equal(status(0, ["tcp://[::]:1883", "unix:/run/m"]), "0 clients on tcp://[::]:1883, unix:/run/m");
     assert.equal(status(2, new Array<string>(7).fill("tcp://[::]:1")), "2 clients on 7 listeners");
+  });
+
+  it("says first that nothing is kept, and why", () => {
+    assert.equal(
+      status(0, ["fd:3"], [placelessProblem("error", "Wrong")], "Cannot read a.db: EACCES"),
+      "Nothing is kept: Cannot read a.db: EACCES; Not in force: Wrong; 0 clients on fd:3",
+    );
   });
 
   it("names the first error only, no warning, and is one line", () => {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { emptyFolder, startBroker } from "../smoke/program.ts";
+import { stallingDisk } from "../bench/durable/stall.ts";
+import { emptyFolder, startBroker, startProgram } from "../smoke/program.ts";
 import { connect, type RawClient } from "../support/raw-client.ts";
 
 /** As stalling-disk.c has it. */
@@ -45,6 +46,35 @@ test("a disk that stalls for half a second delays acknowledgements of what is ke
   assert.ok(slow.slowestAcknowledgementMs >= STALL_MS, `the disk was not slow: ${slow.slowestAcknowledgementMs} ms`);
   assert.ok(quick.messages > 200 && slow.messages > 200, `${quick.messages} and ${slow.messages} messages`);
   assert.ok(slow.p99Ms < Math.max(P99_MS_MAX, 3 * quick.p99Ms), `p99 ${slow.p99Ms} ms, without stalls ${quick.p99Ms}`);
+});
+
+test("a stop that the disk does not let end in time ends all the same, and says what that may cost", async (context) => {
+  const disk = stallingDisk(emptyFolder(context), 8_000, 0);
+  const words = ["--tcp-port", "0", "--bind", "127.0.0.1", "--data-dir", emptyFolder(context)];
+  const { program, port } = await startBroker(context, words, { env: disk.env });
+  const client = await connect(port);
+  disk.begin();
+  client.sendPublish("kept", "m", { qos: 1, retain: true });
+  await sleep(500);
+  assert.ok(disk.end() > 0, "the disk was not slow");
+  const { code } = await program.stop("SIGTERM");
+  assert.equal(code, 0);
+  assert.match(program.stdout, /Stopped after 4\.5 seconds though the disk has not taken everything yet/);
+});
+
+test("a stop that comes while the store is being opened is one in order", async (context) => {
+  const disk = stallingDisk(emptyFolder(context), 6_000, 60_000);
+  disk.begin();
+  const words = ["--tcp-port", "0", "--bind", "127.0.0.1", "--data-dir", emptyFolder(context)];
+  const program = startProgram(context, words, { env: disk.env });
+  await program.until(() => statSync(disk.env.BENCH_STALL_FLAG!).size > 0, "a disk that is slow");
+  const { code } = await program.stop("SIGTERM");
+  assert.equal(code, 0, program.stdout);
+  assert.deepEqual(
+    program.lines.filter(({ level }) => level === "error"),
+    [],
+  );
+  assert.equal(program.lines.at(-1)?.message, "Stopping on SIGTERM");
 });
 
 async function measure(port: number): Promise<Measured> {

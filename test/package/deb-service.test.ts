@@ -52,6 +52,25 @@ suite("a running service", () => {
     machine.must("systemctl", "enable", "--now", "mqtt-broker.service");
   });
 
+  test("stays stopped through an upgrade when somebody has stopped it, and runs when it is installed again", () => {
+    service.systemctl("stop");
+    assert.equal(upgrade("91.1").code, 0);
+    assert.equal(service.get("ActiveState"), "inactive");
+    assert.equal(service.get("UnitFileState"), "enabled");
+    machine.must("systemctl", "mask", "mqtt-broker.service");
+    assert.equal(upgrade("91.2").code, 0);
+    assert.equal(service.get("UnitFileState"), "masked");
+    machine.must("systemctl", "unmask", "mqtt-broker.service");
+    assert.equal(service.get("ActiveState"), "inactive");
+    service.systemctl("start");
+    assert.equal(upgrade("91.3").code, 0);
+    assert.equal(service.get("ActiveState"), "active");
+    service.systemctl("stop");
+    machine.must("dpkg", "--remove", "mqtt-broker");
+    assert.equal(upgrade("91.4").code, 0);
+    assert.equal(service.get("ActiveState"), "active");
+  });
+
   test("with a mistake in its configuration keeps no upgrade from ending, and who upgrades is told", async () => {
     const right = machine.read(CONFIGURATION);
     machine.write(CONFIGURATION, "{ listners: [] }\n");
@@ -75,7 +94,16 @@ suite("a running service", () => {
     machine.must("dpkg", "--remove", "mqtt-broker");
     assert.equal(machine.exists(`/proc/${pid}`), false);
     assert.ok(machine.exists(CONFIGURATION));
-    machine.must("dpkg", "--purge", "mqtt-broker");
+    // A disk of its own: what was kept there is deleted, and the disk stays where it is.
+    const disk = "/var/lib/mqtt-broker";
+    machine.must("mount", "-t", "tmpfs", "tmpfs", disk);
+    machine.write(`${disk}/mqtt-broker.db`, "kept");
+    const { code, stderr } = machine.run("dpkg", "--purge", "mqtt-broker");
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /\/var\/lib\/mqtt-broker cannot be removed: is something mounted there\?/);
+    assert.equal(machine.must("ls", "-A", disk), "");
+    machine.must("umount", disk);
+    machine.must("rm", "-r", disk);
     assert.equal(service.get("LoadState"), "not-found");
     for (const folder of ["/etc/mqtt-broker", "/var/lib/mqtt-broker", "/var/cache/mqtt-broker", "/run/mqtt-broker"]) {
       assert.equal(machine.exists(folder), false, folder);

@@ -191,6 +191,13 @@ for (const { release, unknownKeys } of [
       assert.equal(service.pid, pid);
     });
 
+    it("is not taken for failed when it is stopped while a reload waits", () => {
+      service.systemctl("reload", "--no-block");
+      service.systemctl("stop");
+      assert.equal(service.get("ActiveState"), "inactive");
+      assert.equal(service.get("Result"), "success");
+    });
+
     it("is restarted by the watchdog when its event loop stands still, and left alone while it goes round", async (t) => {
       service.dropIn("WatchdogSec=3", "RestartSec=100ms");
       service.systemctl("restart");
