@@ -171,6 +171,32 @@ test("an executable that does not become ready makes way for the one before", as
   assert.equal(retained(), "before");
 });
 
+test("an executable that changes the store's format, and then fails, finds the store of before put back", async () => {
+  // What a newer one would leave: another version in the file's head, and another column in its tables.
+  const newer = `#!/bin/sh
+[ "$1" != --version ] || exec echo newer
+cd /var/lib/mqtt-broker || exit 1
+sed -i 's/crc INTEGER/sum INTEGER/' mqtt-broker.db
+printf '\\0\\0\\0\\2' | dd of=mqtt-broker.db bs=1 seek=60 conv=notrunc status=none
+systemd-notify --ready
+sleep 5
+exit 1
+`;
+  const { status, output } = machine.ssh("mqtt-broker-update -", Buffer.from(newer));
+  assert.equal(status, 1, output);
+  const said = machine.ssh("journalctl -o cat -u mqtt-broker-trial@b").output;
+  const [, kept] =
+    /cannot go on with\. It is kept as (\S+); the one of before the update is put back\.$/m.exec(said) ?? [];
+  assert.match(kept ?? said, /^\/data\/broker\/mqtt-broker\.db\.update-\d{8}T\d{6}Z$/);
+  await serves();
+  assert.equal(retained(), "before");
+  assert.equal(machine.ssh(`od -An -tx1 -j60 -N4 ${kept}`).output, "00 00 00 02");
+  const left = machine.ssh("ls -A /data/slots /data/broker | grep -c -e trial -e '^\\.' -e store -e version-").output;
+  assert.equal(left, "0");
+  const owners = machine.ssh("stat -c '%U %a' /data/broker/mqtt-broker.db /data/broker/mqtt-broker.db-*").output;
+  assert.deepEqual(new Set(owners.split("\n")), new Set(["mqtt-broker 600"]));
+});
+
 test("an update that a power cut interrupts is taken back at the next start", async () => {
   const update = machine.sshInBackground("mqtt-broker-update -", readFileSync(EXECUTABLE));
   const isOnTrial = () => machine.ssh("readlink /data/slots/current").output === "/data/slots/b";

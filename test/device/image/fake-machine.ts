@@ -5,6 +5,8 @@ import { dirname, join } from "node:path";
 
 const IMAGE_ROOT = join(import.meta.dirname, "../../../device/image/root");
 
+const DISK_COMMANDS = ["cp", "dd", "ln", "mkdir", "mv", "rm", "sync"];
+
 /** What a machine lives as long as: a test. */
 export interface Lifetime {
   after(end: () => void): void;
@@ -29,6 +31,17 @@ export class FakeMachine {
   command(name: string, script = ""): void {
     const note = `printf '%s\\n' "${name} $*" >>"${this.calls}"`;
     writeFileSync(join(this.commands, name), `#!/bin/sh\n${note}\n${script}\n`, { mode: 0o755 });
+  }
+
+  /**
+   * The power goes at the command of this number, from 1 on, among those that change the disk; the command still does its
+   * work. `others`: more of them, each with what it does. 0: it does not go any more.
+   */
+  cutPowerAt(number: number, others: Readonly<Record<string, string>> = {}): void {
+    const count = this.write("count", "");
+    const cut = `echo x >>'${count}'; [ $(wc -l <'${count}') != ${number} ] || kill -9 $PPID`;
+    for (const name of DISK_COMMANDS) this.command(name, `${cut}; exec /bin/${name} "$@"`);
+    for (const [name, script] of Object.entries(others)) this.command(name, `${script}; ${cut}`);
   }
 
   /** The calls of all commands so far, in their order; the list begins anew. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { FakeMachine } from "./fake-machine.ts";
@@ -59,6 +59,39 @@ test("who was shown no password, since the power went, is shown another one", (c
   assert.match(machine.read("dev/tty0"), SECRET);
 });
 
+for (const given of [undefined, "open sesame"]) {
+  const whose = given === undefined ? "that was shown last" : "of mqtt-broker.txt";
+  test(`wherever the power goes on the first start, the password ${whose} holds after the next`, (context) => {
+    const text = [
+      "host-name = house",
+      "wifi-name = home",
+      "wifi-password = 12345678",
+      `admin-password = ${given ?? ""}`,
+      "",
+    ];
+    let cuts = 0;
+    for (let isOver = false; !isOver; cuts++) {
+      const machine = machineWith(context, text.join("\n"));
+      machine.cutPowerAt(cuts + 1, { "mqtt-broker": `cat >"$MQTT_BROKER_IMAGE_ROOT/password"` });
+      isOver = machine.run(APPLY).signal === null;
+      machine.cutPowerAt(0, { "mqtt-broker": `cat >"$MQTT_BROKER_IMAGE_ROOT/password"` });
+      start(machine);
+      const screen = existsSync(join(machine.root, "dev/tty0")) ? machine.read("dev/tty0") : "";
+      const shown = [...screen.matchAll(new RegExp(SECRET, "gm"))].map(([, secret]) => secret);
+      assert.equal(machine.read("password"), given ?? shown.at(-1), `${cuts}`);
+      assert.equal(shown.length > 0, given === undefined, `${cuts}`);
+      const left = machine.read("boot/firmware/mqtt-broker.txt");
+      assert.equal(
+        left,
+        text.join("\n").replace(/(?<=password = ).+/g, (secret) => " ".repeat(secret.length)),
+      );
+      assert.equal(machine.read("data/settings/host-name"), "house");
+      assert.match(machine.read("run/mqtt-broker-image/wpa_supplicant.conf"), /psk="12345678"/);
+    }
+    assert.equal(cuts > 15, true, `${cuts}`);
+  });
+}
+
 test("a password of mqtt-broker.txt is taken in place of one, and vanishes from there with the one of Wi-Fi", (context) => {
   const text = [
     "\uFEFFadmin-password = open sesame 1!",
@@ -115,6 +148,37 @@ test("mistakes are on the screens and in a file beside the settings until they a
   assert.equal(existsSync(join(machine.root, "boot/firmware/mqtt-broker-errors.txt")), false);
 });
 
+test("a file that an editor has named otherwise, and a folder in place of one, are told", (context) => {
+  const machine = machineWith(context);
+  machine.write("boot/firmware/mqtt-broker.txt.txt", "host-name = house\n");
+  mkdirSync(join(machine.root, "boot/firmware/mqtt-broker.txt"));
+  start(machine);
+  assert.equal(
+    machine.read("boot/firmware/mqtt-broker-errors.txt"),
+    "mqtt-broker.txt.txt is not read: the file of settings is called mqtt-broker.txt\r\nmqtt-broker.txt cannot be read as a text file: put one there\r\n",
+  );
+  assert.match(machine.read("dev/tty0"), SECRET);
+});
+
+test("of many mistakes the screen shows twenty", (context) => {
+  const machine = machineWith(context, "what\n".repeat(3000));
+  const lines = start(machine).output.split("\n").slice(0, -1);
+  assert.equal(lines.length, 21);
+  assert.match(lines[19]!, /^mqtt-broker\.txt, line 20: there is no = in it/);
+  assert.equal(lines[20], "mqtt-broker.txt has 2980 more mistakes: is it the file of settings?");
+});
+
+test("a secret that cannot be blanked, since the boot partition cannot be written, is told", (context) => {
+  const machine = machineWith(context, "admin-password = open sesame\n");
+  machine.command("mount", '[ "$1" != -o ]');
+  const { output } = start(machine);
+  assert.equal(
+    output,
+    "admin-password could not be blanked in mqtt-broker.txt, and can be read there by whoever has the card: take it out yourself\n",
+  );
+  assert.equal(machine.read("boot/firmware/mqtt-broker.txt"), "admin-password = open sesame\n");
+});
+
 test("a boot partition that cannot be opened hinders nothing", (context) => {
   const machine = machineWith(context);
   machine.write("data/settings/host-name", "workshop");
@@ -123,6 +187,18 @@ test("a boot partition that cannot be opened hinders nothing", (context) => {
   assert.equal(calls.includes("hostname workshop"), true);
   assert.match(machine.read("dev/tty0"), SECRET);
   assert.match(output, /^the boot partition, where mqtt-broker\.txt is, could not be opened: /);
+});
+
+test("without a data partition the screens and the boot partition say what to do, until there is one", (context) => {
+  const machine = machineWith(context);
+  const { status } = machine.run("usr/lib/mqtt-broker-image/no-data");
+  assert.deepEqual([status, machine.called()], [0, ["mount -o rw /boot/firmware", FIRST.umount]]);
+  const text =
+    "the card's data partition cannot be opened, so the broker does not run: write the image anew, to another card if this happens again";
+  for (const screen of ["tty0", "ttyS1"]) assert.equal(machine.read(`dev/${screen}`), `mqtt-broker: ${text}\n`);
+  assert.equal(machine.read("boot/firmware/mqtt-broker-errors.txt"), `${text}\r\n`);
+  start(machine);
+  assert.equal(existsSync(join(machine.root, "boot/firmware/mqtt-broker-errors.txt")), false);
 });
 
 test("ssh starts with a key only, and has a host key of its own that stays", (context) => {

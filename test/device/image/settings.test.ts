@@ -98,7 +98,7 @@ test("each mistake is told with its line, without the secret, and the other line
     "line 5: wifi-country is the two letters of a country, which say what channels are allowed: wifi-country = DE",
     "line 6: ssh-key is no public key: copy the whole line of a file such as id_ed25519.pub, which begins with ssh-ed25519",
     "line 7: ssh-key is already set further up: keep one of the two lines",
-    "line 9: wifi-password has 8 to 63 letters, digits and signs, or is the key in 64 hexadecimal digits; a network without one: wifi-password = none",
+    "line 9: wifi-password has 8 to 63 letters, digits and signs without accents or curly quotes, or is the key in 64 hexadecimal digits; a network without one: wifi-password = none",
     "line 10: wifi-country is already set further up: keep one of the two lines",
     "line 11: admin-password is already set further up: keep one of the two lines",
   ]);
@@ -144,6 +144,43 @@ test("a file in UTF-16 is told how to be saved", (context) => {
       "line 1: the file is saved as UTF-16: save it as UTF-8, in Notepad by 'Save as' with the encoding UTF-8",
     ],
   });
+});
+
+test("a name or a password that is saved as Latin-1 is told from one in UTF-8", (context) => {
+  const text = "wifi-name = Büro\nadmin-password = Schlüssel\nwifi-country = uk\n";
+  assert.deepEqual(read(context, Buffer.from(`${text}wifi-password = none`, "utf8")), {
+    settings: { "admin-password": "Schlüssel", "wifi-country": "GB", "wifi-name": "Büro", "wifi-password": "none" },
+    mistakes: [],
+  });
+  const advice =
+    "has a letter that is not saved as UTF-8: save the file anew, in Notepad by 'Save as' with the encoding UTF-8";
+  assert.deepEqual(read(context, Buffer.from(text, "latin1")), {
+    settings: { "wifi-country": "GB" },
+    mistakes: [`line 1: wifi-name ${advice}`, `line 2: admin-password ${advice}`],
+  });
+});
+
+test("a key that was pasted over two lines, and curly quotes about a password, are told", (context) => {
+  const { settings, mistakes } = read(
+    context,
+    `ssh-key = ${KEY.replace("AAAA", "AAAA\r\n")}\r\nwifi-name = n\r\nwifi-password = “12345678”`,
+  );
+  assert.deepEqual(settings, {});
+  assert.deepEqual(
+    mistakes.map((line) => line.slice(0, 30)),
+    ["line 1: ssh-key is no public k", "line 2: there is no = in it: w", "line 4: wifi-password has 8 to"],
+  );
+});
+
+test("a long file is not read, since that would take minutes on a small board", (context) => {
+  const filler = "#".repeat(16_384 - "\nhost-name = a\n".length);
+  assert.deepEqual(read(context, `${filler}\nhost-name = a\n`), { settings: { "host-name": "a" }, mistakes: [] });
+  const startedMs = performance.now();
+  assert.deepEqual(read(context, `${filler}#\nhost-name = a\n${"x = y\n".repeat(1_000_000)}`), {
+    settings: {},
+    mistakes: ["line 1: the file is longer than 16 KiB, so nothing of it is read: keep the lines of settings only"],
+  });
+  assert.equal(performance.now() - startedMs < 10_000, true);
 });
 
 test("random bytes are reported, and stop nothing", (context) => {
