@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { hostArchitecture } from "../../packaging/architecture.ts";
 import { until } from "../device/serial/pty.ts";
 import { executablePath } from "../executable/executable.ts";
@@ -10,6 +11,7 @@ import { emptyFolder, runProgram, startBroker } from "../smoke/program.ts";
 
 /** It is written some seconds after the start. */
 const PATIENCE_MS = 20_000;
+const WRITTEN_MS = 1_000;
 
 function place(context: TestContext) {
   const cwd = emptyFolder(context);
@@ -27,6 +29,8 @@ suite("what V8 has compiled", { concurrency: 2 }, () => {
     const kept = () => readdirSync(cache, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
     assert.deepEqual(kept(), []);
     await until(() => kept().length > 0, "what was compiled in the cache", PATIENCE_MS);
+    // One file after the other, each under another name first.
+    await sleep(WRITTEN_MS);
     await program.stop("SIGKILL");
     const names = kept().map(({ name }) => name);
     assert.equal((await runProgram(context, ["--version"], options)).result.code, 0);

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,21 +19,10 @@ const SETTINGS = [
   "wifi-contry = DE",
 ];
 
-const TOOLS: Readonly<Record<string, string>> = {
-  "qemu-system-aarch64": "qemu-system-arm",
-  mcopy: "mtools",
-  mosquitto_sub: "mosquitto-clients",
-  ssh: "openssh-client",
-};
-
 let machine: ImageMachine;
 let login: readonly string[] = [];
 
 before(() => {
-  const missing = Object.keys(TOOLS).filter((tool) => spawnSync(tool, ["--version"]).error !== undefined);
-  if (missing.length > 0) {
-    throw new Error(`Missing: apt-get install ${missing.map((tool) => TOOLS[tool]).join(" ")}`);
-  }
   for (const [file, made] of [
     [IMAGE, "npm run image"],
     [EXECUTABLE, "npm run package -- arm64"],
