@@ -122,6 +122,19 @@ test("with flipped bits, the store opens", async (context) => {
   }
 });
 
+test("with a flipped bit in what the head says of formats, the store opens with all that it had", async (context) => {
+  const { image, contents } = livedFile(folderOf(context), 25, 20);
+  // See "The Database Header" in SQLite's file format: versions for writing and reading, the schema's, the encoding.
+  const bits = [18, 19, 44, 47, 59].flatMap((at) => [1, 2, 64].map((mask) => ({ at, mask })));
+  for (const { at, mask } of bits) {
+    const main = Buffer.from(image.main);
+    main[at]! ^= mask;
+    const name = `byte ${at}, ${mask}`;
+    const opened = await checkDamage(context, name, contents, { main });
+    assert.deepEqual(opened.contents, contents, name);
+  }
+});
+
 test("cut off anywhere, the store opens", async (context) => {
   const { image, contents } = livedFile(folderOf(context), 24, 600);
   const lengths = [0, 1, 100, 4_095, 4_096, 4_097, 8_192];

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, lstatSync, openSync, readSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { STORE_TABLES } from "../../core/store.ts";
-import { failureOf, messageOf, Refusal } from "./failure.ts";
+import { codeOf, failureOf, messageOf, Refusal } from "./failure.ts";
 import { APPLICATION_ID, FORMAT_VERSION, schemaFault } from "./schema.ts";
 import { walState } from "./wal-pages.ts";
 
@@ -12,6 +12,7 @@ export type FileState =
   | { kind: "damaged"; reason: string };
 
 const HEAD_BYTES = 100;
+const SQLITE_ERROR = 1;
 const MAGIC = "SQLite format 3\0";
 const USER_VERSION_AT = 60;
 const APPLICATION_ID_AT = 68;
@@ -131,7 +132,10 @@ function checkStructure(path: string): FileState {
     return fault === undefined ? { kind: "good" } : { kind: "damaged", reason: fault };
   } catch (error) {
     const failure = failureOf(error, path);
-    if (failure === "damaged" || failure === "unreadable") return { kind: "damaged", reason: messageOf(error) };
+    // What is asked here is right: a plain error is of what the file says of itself, such as the format of its schema.
+    if (failure === "damaged" || failure === "unreadable" || codeOf(error) === SQLITE_ERROR) {
+      return { kind: "damaged", reason: messageOf(error) };
+    }
     throw error;
   } finally {
     database?.close();
